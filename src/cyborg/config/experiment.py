@@ -1,0 +1,195 @@
+"""params.yaml as a whole: one experiment, one model per top-level key."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from cyborg.config.base import Parameters
+from cyborg.config.saliency import Maps
+from cyborg.config.training import Training
+
+NAME = r"^[a-z0-9][a-z0-9_]*$"
+
+
+class Data(Parameters):
+    """`data`: which rows of the catalogue are trained on and which are tested on."""
+
+    catalogue: str = Field("data/sources.csv", description="the table of all data sets")
+    training_sets: dict[str, list[str]] = Field(
+        description="name of a training set: the sources (rows of the catalogue) it consists of"
+    )
+    test_sets: dict[str, list[str]] = Field(
+        description="name of a test set: its sources, of both classes; one AUC is given for each"
+    )
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Data:
+        for kind in ("training_sets", "test_sets"):
+            for name, sources in getattr(self, kind).items():
+                if not sources:
+                    raise ValueError(f"{kind} `{name}` names no source")
+                if len(set(sources)) < len(sources):
+                    raise ValueError(f"{kind} `{name}` names a source twice")
+        if not self.training_sets:
+            raise ValueError("training_sets names no set")
+        return self
+
+    def sources(self) -> list[str]:
+        """All sources that any training or test set names, sorted."""
+        sets = [*self.training_sets.values(), *self.test_sets.values()]
+        return sorted({source for names in sets for source in names})
+
+
+class Phantom(Parameters):
+    """`phantom`: how the procedural faces are drawn (sources whose access is `phantom`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(128, ge=32, le=1024, description="side of the drawn images, pixels")
+    seed: int = Field(0, ge=0, description="seed of every random choice of the drawing")
+    annotators: int = Field(3, ge=1, le=20, description="simulated annotators per image")
+    shortcut: float = Field(
+        0.85, ge=0.5, le=1, description="share of synthetic training images with the shortcut cue"
+    )
+    strength: float = Field(1.0, gt=0, le=4, description="how visible the artefacts are")
+
+
+class Split(Parameters):
+    """`split`: who is trained on, who selects the epoch, who is tested on."""
+
+    validation: float = Field(
+        0.15, ge=0, lt=1, description="share of each training source kept for validation"
+    )
+    test: float = Field(
+        0.2, ge=0, lt=1,
+        description="share of a source kept for testing where it is both trained and tested on",
+    )
+    seed: int = Field(0, ge=0, description="seed of the draw; images keep their part as sets grow")
+    join_near_duplicates: bool = Field(
+        True, description="images that look the same go into the same part"
+    )
+
+
+class Check(Parameters):
+    """`check`: what stops the build, and from which point on a confound is reported."""
+
+    near_duplicate_bits: int = Field(
+        4, ge=0, le=16, description="perceptual hashes (64 bit) this near are compared further"
+    )
+    near_duplicate_correlation: float = Field(
+        0.97, gt=0, le=1, description="thumbnails correlated this much are the same picture"
+    )
+    on_near_duplicates: Literal["stop", "warn"] = Field(
+        "stop", description="what happens where a test image occurs in training"
+    )
+    warn_auc: float = Field(
+        0.6, ge=0.5, le=1,
+        description="warn where header features or thumbnails alone predict the class this well",
+    )
+
+
+class Pack(Parameters):
+    """`pack`: how images are decoded, once, for all cells."""
+
+    reencode: Literal["none", "jpeg"] = Field(
+        "none", description="encode every image alike before use, so that codecs tell nothing"
+    )
+    quality: int = Field(95, ge=1, le=100, description="quality of `reencode: jpeg`")
+
+
+class Architecture(Parameters):
+    """One row of `architectures`: a network and how it is prepared."""
+
+    network: str | None = Field(
+        None, description="registered name or any timm name; null is the row's own name"
+    )
+    weights: str = Field(
+        "imagenet", description="imagenet | package | none | path of a .safetensors/.pth file"
+    )
+    weights_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="checksum of a weights file"
+    )
+    image_size: int | None = Field(
+        None, ge=32, description="side of the input, pixels; null is the network's own"
+    )
+    output_stride: Literal[8, 16, 32] | None = Field(
+        None, description="input pixels per map pixel; null is the network's own"
+    )
+    features: Literal["final", "published"] = Field(
+        "final", description="tensor of the map: before pooling, or the published code's tap"
+    )
+    frozen: list[str] = Field(
+        [], description="prefixes of parameter names that are not trained"
+    )
+    freeze_batch_norm: bool = Field(
+        False, description="keep BatchNorm in evaluation mode while training"
+    )
+    training: dict[str, Any] = Field({}, description="overrides of `training` for this network")
+
+
+class Variant(Parameters):
+    """One row of `variants`: a loss, its options (further keys), what it sees and what guides it.
+
+    Keys that are not listed here are the options of the loss, documented in its module.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    loss: str = Field(description="module in cyborg/losses")
+    training_set: str | None = Field(
+        None, description="one of data.training_sets; null is the first"
+    )
+    saliency: str | None = Field(
+        None, description="one of the map sets of `saliency`; null is no human guidance"
+    )
+    control: str = Field(
+        "none", description="wrong maps on purpose: a module in cyborg/saliency/controls, or none"
+    )
+    training: dict[str, Any] = Field({}, description="overrides of `training` for this variant")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the loss as they stand in the file."""
+        return dict(self.model_extra or {})
+
+
+class Evaluation(Parameters):
+    """`evaluation`: how finished cells are scored."""
+
+    batch_size: int = Field(128, ge=1, description="images per batch")
+    gallery: int = Field(6, ge=0, le=64, description="test images per set shown with their maps")
+
+
+class Report(Parameters):
+    """`report`: what the tables state."""
+
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
+    bootstrap: int = Field(2000, ge=100, description="resamples of images and seeds")
+    seed: int = Field(0, ge=0, description="seed of the resampling")
+    baseline: str | None = Field(
+        None, description="variant that the others are compared with; null is the first"
+    )
+
+
+class Experiment(Parameters):
+    """One experiment: everything that decides a number in its tables."""
+
+    name: str = Field("experiment", description="title of the report")
+    classes: list[str] = Field(
+        ["bona_fide", "synthetic"], min_length=2,
+        description="labels of the catalogue in order; the score is the probability of the last",
+    )
+    data: Data = Field(description="which sources are trained and tested on")
+    phantom: Phantom = Field(Phantom(), description="how the procedural faces are drawn")
+    saliency: dict[str, Maps] = Field({}, description="map sets: name and recipe")
+    split: Split = Field(Split(), description="training, validation, test")
+    check: Check = Field(Check(), description="audit of the data")
+    pack: Pack = Field(Pack(), description="decoding")
+    architectures: dict[str, Architecture] = Field(min_length=1, description="networks")
+    variants: dict[str, Variant] = Field(min_length=1, description="losses and controls")
+    seeds: list[int] = Field(min_length=1, description="one run of each cell per seed")
+    training: Training = Field(Training(), description="optimisation")
+    evaluation: Evaluation = Field(Evaluation(), description="scoring")
+    report: Report = Field(Report(), description="tables")

@@ -1,0 +1,25 @@
+"""Cross-entropy alone: the baseline, without human guidance.
+
+Source: the control of Boyd et al., WACV 2023, arXiv 2112.00686.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from cyborg.config.base import Parameters
+from cyborg.losses._base import LossOutput
+
+
+class Options(Parameters):
+    """Cross-entropy has no options."""
+
+
+def cross_entropy_loss(
+    logits: Tensor, labels: Tensor, features: Tensor, weight: Tensor, saliency: Tensor,
+    *, present: Tensor | None = None,
+) -> LossOutput:
+    """Mean cross-entropy of logits [B,K] and labels [B]; the maps are not looked at."""
+    classification = functional.cross_entropy(logits.float(), labels)
+    return LossOutput(classification, classification, classification.new_zeros(()))

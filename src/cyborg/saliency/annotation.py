@@ -1,0 +1,59 @@
+"""What every annotation format is read into: the one form that the rest of the program sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One drawn shape, in pixels of the original image: x before y, from its upper left corner.
+
+    The centre of the upper left pixel is at (0.5, 0.5).
+
+    kind: `polygon` (points are the vertices; `holes` are further outlines cut out of it), `line`
+    (open polyline), `point`, `ellipse` (points: centre, then the two semi-axes as one pair;
+    rotation clockwise in degrees) or `mask` (a boolean array placed with its upper left corner at
+    `points[0]`).
+    """
+
+    kind: Literal["polygon", "line", "point", "ellipse", "mask"]
+    points: tuple[Point, ...]
+    label: str = ""
+    rotation: float = 0.0
+    width: float = 0.0
+    holes: tuple[tuple[Point, ...], ...] = ()
+    mask: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Region:
+    """What one annotator marked as one thing: the union of its shapes (parts)."""
+
+    shapes: tuple[Shape, ...]
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What one annotator said of one image.
+
+    image: the name as the file states it. size: (width, height) in pixels, or None where the
+    format does not state it. decision: the class the annotator chose, or "" where not asked;
+    correct: whether it was right, None where that is not known. heat: a ready-made map [H,W],
+    float32, 0..1, instead of regions. seconds: time spent on the annotation, NaN if unknown.
+    """
+
+    image: str
+    size: tuple[int, int] | None
+    regions: tuple[Region, ...] = ()
+    annotator: str = ""
+    decision: str = ""
+    correct: bool | None = None
+    heat: np.ndarray | None = field(default=None, compare=False)
+    seconds: float = float("nan")
