@@ -6,10 +6,9 @@ Source: the control of Boyd et al., WACV 2023, arXiv 2112.00686.
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
 from cyborg.config.base import Parameters
-from cyborg.losses._base import LossOutput
+from cyborg.losses._base import LossOutput, cross_entropy
 
 
 class Options(Parameters):
@@ -17,9 +16,14 @@ class Options(Parameters):
 
 
 def cross_entropy_loss(
-    logits: Tensor, labels: Tensor, features: Tensor, weight: Tensor, saliency: Tensor,
-    *, present: Tensor | None = None,
+    logits: Tensor,
+    labels: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    saliency: Tensor,
+    *,
+    present: Tensor | None = None,
 ) -> LossOutput:
     """Mean cross-entropy of logits [B,K] and labels [B]; the maps are not looked at."""
-    classification = functional.cross_entropy(logits.float(), labels)
+    classification = cross_entropy(logits, labels)
     return LossOutput(classification, classification, classification.new_zeros(()))
