@@ -22,7 +22,10 @@ Line = tuple[str | int, ...]
 
 
 def mistakes(
-    error: ValidationError, model: type[BaseModel], path: str | Path, prefix: Line = (),
+    error: ValidationError,
+    model: type[BaseModel],
+    path: str | Path,
+    prefix: Line = (),
     lines: Any = None,
 ) -> UserErrors:
     """Turn pydantic's report into one message per mistake.

@@ -63,7 +63,9 @@ class Split(Parameters):
         0.15, ge=0, lt=1, description="share of each training source kept for validation"
     )
     test: float = Field(
-        0.2, ge=0, lt=1,
+        0.2,
+        ge=0,
+        lt=1,
         description="share of a source kept for testing where it is both trained and tested on",
     )
     seed: int = Field(0, ge=0, description="seed of the draw; images keep their part as sets grow")
@@ -85,7 +87,9 @@ class Check(Parameters):
         "stop", description="what happens where a test image occurs in training"
     )
     warn_auc: float = Field(
-        0.6, ge=0.5, le=1,
+        0.6,
+        ge=0.5,
+        le=1,
         description="warn where header features or thumbnails alone predict the class this well",
     )
 
@@ -120,9 +124,7 @@ class Architecture(Parameters):
     features: Literal["final", "published"] = Field(
         "final", description="tensor of the map: before pooling, or the published code's tap"
     )
-    frozen: list[str] = Field(
-        [], description="prefixes of parameter names that are not trained"
-    )
+    frozen: list[str] = Field([], description="prefixes of parameter names that are not trained")
     freeze_batch_norm: bool = Field(
         False, description="keep BatchNorm in evaluation mode while training"
     )
@@ -178,7 +180,8 @@ class Experiment(Parameters):
 
     name: str = Field("experiment", description="title of the report")
     classes: list[str] = Field(
-        ["bona_fide", "synthetic"], min_length=2,
+        ["bona_fide", "synthetic"],
+        min_length=2,
         description="labels of the catalogue in order; the score is the probability of the last",
     )
     data: Data = Field(description="which sources are trained and tested on")

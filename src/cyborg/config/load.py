@@ -50,7 +50,8 @@ def training(experiment: Experiment, architecture: str, variant: str) -> Trainin
     """`training` with the overrides of the architecture, then those of the variant."""
     merged = experiment.training.model_dump()
     for changes in (
-        experiment.architectures[architecture].training, experiment.variants[variant].training,
+        experiment.architectures[architecture].training,
+        experiment.variants[variant].training,
     ):
         merged = _merge(merged, changes)
     return Training.model_validate(merged)
@@ -68,8 +69,11 @@ def _read(path: Path) -> Any:
     try:
         raw = YAML().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError("there is no such file", where=path,
-                        hint="run the command in the project folder or give --params") from None
+        raise UserError(
+            "there is no such file",
+            where=path,
+            hint="run the command in the project folder or give --params",
+        ) from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"is not valid YAML: {error}", where=path) from None
     if not isinstance(raw, dict):
@@ -112,9 +116,14 @@ def _names(experiment: Experiment, raw: Any, path: str | Path) -> list[UserError
         ("variants",): experiment.variants,
     }
     return [
-        UserError(f"`{name}` cannot be a name", where=_where(raw, path, *key, name),
-                  hint="use lower-case letters, digits and _")
-        for key, family in families.items() for name in family if not re.match(NAME, name)
+        UserError(
+            f"`{name}` cannot be a name",
+            where=_where(raw, path, *key, name),
+            hint="use lower-case letters, digits and _",
+        )
+        for key, family in families.items()
+        for name in family
+        if not re.match(NAME, name)
     ]
 
 
@@ -124,37 +133,53 @@ def _references(experiment: Experiment, raw: Any, path: str | Path) -> list[User
 
     def must(name: str | None, known: list[str], what: str, *key: str) -> None:
         if name is not None and name not in known:
-            found.append(UserError(f"`{name}` is not {what}", where=_where(raw, path, *key),
-                                   hint=registry.nearest(name, known)))
+            found.append(
+                UserError(
+                    f"`{name}` is not {what}",
+                    where=_where(raw, path, *key),
+                    hint=registry.nearest(name, known),
+                )
+            )
 
     controls = ["none", *registry.names(cyborg.saliency.controls)]
     for name, variant in experiment.variants.items():
         key = ("variants", name)
         must(variant.loss, registry.names(cyborg.losses), "a loss", *key, "loss")
-        must(variant.training_set, list(experiment.data.training_sets),
-             "in data.training_sets", *key, "training_set")
+        must(
+            variant.training_set,
+            list(experiment.data.training_sets),
+            "in data.training_sets",
+            *key,
+            "training_set",
+        )
         must(variant.saliency, list(experiment.saliency), "in saliency", *key, "saliency")
         must(variant.control, controls, "a control", *key, "control")
         if variant.control != "none" and variant.saliency is None:
-            found.append(UserError("a control needs maps to change",
-                                   where=_where(raw, path, *key, "control"),
-                                   hint="give `saliency: <map set>` as well"))
+            found.append(
+                UserError(
+                    "a control needs maps to change",
+                    where=_where(raw, path, *key, "control"),
+                    hint="give `saliency: <map set>` as well",
+                )
+            )
     formats = ["auto", *registry.names(cyborg.saliency.formats)]
     for name, maps in experiment.saliency.items():
         must(maps.format, formats, "a format", "saliency", name, "format")
-    must(experiment.report.baseline, list(experiment.variants), "in variants",
-         "report", "baseline")
+    must(experiment.report.baseline, list(experiment.variants), "in variants", "report", "baseline")
     if len(set(experiment.seeds)) < len(experiment.seeds):
         found.append(UserError("a seed stands there twice", where=_where(raw, path, "seeds")))
-    for kind, family in (("architectures", experiment.architectures),
-                         ("variants", experiment.variants)):
+    for kind, family in (
+        ("architectures", experiment.architectures),
+        ("variants", experiment.variants),
+    ):
         for name, row in family.items():
             try:
                 Training.model_validate(_merge(experiment.training.model_dump(), row.training))
             except ValidationError as error:
                 prefix = (kind, name, "training")
-                found += mistakes(error, Training, path, prefix,
-                                  lambda key: _line(raw, key)).mistakes
+                found += mistakes(
+                    error, Training, path, prefix, lambda key: _line(raw, key)
+                ).mistakes
     return found
 
 
@@ -167,6 +192,5 @@ def _options(variant: Variant, name: str, raw: Any, path: str | Path) -> list[Us
         options.model_validate(variant.options)
     except ValidationError as error:
         both = type("Both", (Variant, options), {})
-        return mistakes(error, both, path, ("variants", name),
-                        lambda key: _line(raw, key)).mistakes
+        return mistakes(error, both, path, ("variants", name), lambda key: _line(raw, key)).mistakes
     return []

@@ -13,7 +13,8 @@ class Maps(Parameters):
     """One map set: which annotations are used, how they become one map per image."""
 
     column: Literal["annotations", "segmentation"] = Field(
-        "annotations", description="column of the catalogue that names the annotation file or folder"
+        "annotations",
+        description="column of the catalogue that names the annotation file or folder",
     )
     format: str = Field(
         "auto", description="module in cyborg/saliency/formats, or auto (recognised by content)"
@@ -32,6 +33,4 @@ class Maps(Parameters):
         0.0, ge=0, description="width of open lines, points and outlines, pixels; 0 is no area"
     )
     blur: float = Field(0.0, ge=0, description="standard deviation of a Gaussian blur, pixels")
-    labels: list[str] | None = Field(
-        None, description="categories that are used; null is all"
-    )
+    labels: list[str] | None = Field(None, description="categories that are used; null is all")

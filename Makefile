@@ -1,0 +1,38 @@
+# make repro | test | setup: all that is needed besides is Python 3.11 or newer, git and make.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+STAMP := .venv/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: repro test setup lint lock clean
+repro: setup
+	dvc repro
+	@cyborg show
+
+test: setup lint
+	pytest
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	mypy
+
+setup: $(STAMP)
+
+# uv itself comes through pip, held by its hashes too; everything else by the lock.
+$(STAMP): requirements.lock bootstrap.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
+	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock bootstrap.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	touch $@
+
+# Resolve the versions anew, for all platforms; names, versions and hashes only.
+lock: setup
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
+	echo 'uv==$(shell $(UV) --version | cut -d" " -f2)' | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 - -o bootstrap.lock
+
+clean:
+	rm -rf .work logs .snakemake

@@ -1,0 +1,160 @@
+"""The `cyborg` command: every stage of dvc.yaml is a subcommand, and so are the tools around it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cyborg.errors import UserError
+
+# Stage: module whose function of the same name runs it, and one sentence. Nothing is imported
+# before it is needed: `cyborg --help` answers at once.
+STAGES = {
+    "download": ("cyborg.data.download", "fetch, draw or find the images; index them"),
+    "rasterize": ("cyborg.saliency.rasterize", "turn annotations into one saliency map per image"),
+    "split": ("cyborg.data.split", "assign images to training, validation and test"),
+    "check": ("cyborg.data.check", "audit leaks, broken files and confounds; stop where needed"),
+    "pack": ("cyborg.data.pack", "decode and resize once into memory-mapped arrays"),
+    "plan": ("cyborg.grid.plan", "write one specification per cell"),
+    "report": ("cyborg.results.report", "tables, statistics, figures, report.html"),
+}
+GRIDS = {
+    "train": "train every planned cell that is not finished (or one, with --spec)",
+    "evaluate": "score every planned cell that is not scored (or one, with --spec)",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand; return its exit code: 0, or 2 for a mistake the user can mend."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except UserError as error:
+        print(error.text(), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, e.g. `cyborg show | head`
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cyborg",
+        description="Train image classifiers with human saliency, reproducibly. "
+        "`dvc repro` runs all stages; each is a subcommand.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, text: str, run: Callable[[Any], None]) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        command.set_defaults(run=run)
+        return command
+
+    for name, (module, text) in STAGES.items():
+        stage = add(name, text, _stage(name, module))
+        _params(stage)
+    for name, text in GRIDS.items():
+        grid = add(name, text, _grid(name))
+        grid.add_argument("--spec", type=Path, help="run this one cell by hand")
+    add("cell", "run the cell of a specification file", _cell).add_argument("spec", type=Path)
+    _params(add("params", "check params.yaml and print it with all defaults", _show_params))
+    _params(add("sources", "list the data sets and their state on this machine", _sources))
+    add("show", "print the AUC table of the last report", _show)
+    imported = add("import-checkpoint", "convert a published checkpoint", _import_checkpoint)
+    imported.add_argument("checkpoint", type=Path, help="file of {'state_dict': ...}")
+    imported.add_argument("--architecture", required=True, help="network of the checkpoint")
+    imported.add_argument("--out", type=Path, required=True, help=".safetensors file to write")
+    for name, text in (
+        ("saliency", "convert any annotation export to saliency maps"),
+        ("agreement", "measure how far annotators agree"),
+    ):
+        _late(add(name, text, _saliency(name)), name)
+    return parser
+
+
+def _params(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--params",
+        type=Path,
+        default=Path("params.yaml"),
+        help="experiment file (default: params.yaml)",
+    )
+
+
+def _stage(name: str, module: str) -> Callable[[Any], None]:
+    def run(options: Any) -> None:
+        from cyborg.config.load import load
+
+        experiment = load(options.params)
+        getattr(importlib.import_module(module), name)(experiment)
+
+    return run
+
+
+def _grid(kind: str) -> Callable[[Any], None]:
+    def run(options: Any) -> None:
+        if options.spec:
+            _cell(options)
+            return
+        from cyborg.grid.run import run_grid
+
+        print(run_grid(kind))
+
+    return run
+
+
+def _cell(options: Any) -> None:
+    from cyborg.grid.cell import run_cell
+
+    print(run_cell(options.spec))
+
+
+def _show_params(options: Any) -> None:
+    import yaml
+
+    from cyborg.config.load import load
+
+    print(yaml.safe_dump(load(options.params).model_dump(mode="json"), sort_keys=False), end="")
+
+
+def _sources(options: Any) -> None:
+    from cyborg.config.load import load
+    from cyborg.data.sources import listing
+
+    print(listing(load(options.params), Path()))
+
+
+def _show(options: Any) -> None:
+    from cyborg.results.tables import show
+
+    print(show(Path()))
+
+
+def _import_checkpoint(options: Any) -> None:
+    from cyborg.models.checkpoint import import_checkpoint
+
+    import_checkpoint(options.checkpoint, options.architecture, options.out)
+    print(options.out)
+
+
+def _late(command: argparse.ArgumentParser, name: str) -> None:
+    from cyborg.saliency import commands
+
+    commands.add_arguments(command, name)
+
+
+def _saliency(name: str) -> Callable[[Any], None]:
+    def run(options: Any) -> None:
+        from cyborg.saliency import commands
+
+        commands.main(options, name)
+
+    return run

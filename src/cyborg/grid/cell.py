@@ -1,0 +1,113 @@
+"""Run one cell by its specification: lock, work aside, write the MANIFEST, rename into place."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+import cyborg.grid.kinds
+from cyborg import registry
+from cyborg.files import sha256_file, sync, unwritable, write_json
+from cyborg.grid.layout import MANIFEST, RUNS, WORK, cell_name, intact, specification
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def run_cell(path: Path, root: Path = Path()) -> Path:
+    """Run the cell of a specification file unless it is finished; return its folder.
+
+    Safe to be started twice and to be killed at any moment: a cell is worked on in `.work/`, and
+    its folder under runs/ appears complete or not at all. What an interrupted training left in
+    `.work/` is taken up again.
+    """
+    spec = specification(path)
+    kind, name = spec["kind"], cell_name(spec)
+    folder = root / RUNS / kind / name
+    work = root / WORK / kind / name
+    member = registry.find(cyborg.grid.kinds, kind)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(work, error) from error
+    # The lock lies beside the folder that it protects, for that folder is removed at the end.
+    with FileLock(f"{work}.lock"), _device(root):
+        if intact(folder):
+            return folder
+        result = work / "result"
+        shutil.rmtree(result, ignore_errors=True)
+        try:
+            result.mkdir(parents=True)
+            member.run(spec, result, root, work / "resume", _reporter(work / "progress.json"))
+            _finish(result, folder)
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
+            raise unwritable(Path(error.filename or work), error) from error
+        shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def _finish(result: Path, folder: Path) -> None:
+    """Make `result` the finished `folder`: everything is on disk before the name is."""
+    files = sorted(path for path in result.iterdir())
+    for file in files:
+        sync(file)
+    write_json(result / MANIFEST, {file.name: sha256_file(file) for file in files})
+    sync(result)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.is_dir() and any(folder.iterdir()):  # damaged, or left by a killed scheduler
+        shutil.rmtree(folder)
+    # Renaming onto an empty folder works; the scheduler makes that folder before it starts a job.
+    result.rename(folder)
+    sync(folder.parent)
+
+
+def _reporter(path: Path) -> Any:
+    """A function that leaves a cell's progress where the runner looks for it."""
+
+    def report(state: dict[str, Any]) -> None:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(state), encoding="utf-8")
+        temporary.replace(path)
+
+    return report
+
+
+@contextmanager
+def _device(root: Path) -> Iterator[None]:
+    """Take a free GPU where this machine has several and nobody has chosen one.
+
+    CYBORG_GPUS is their number (set by the gpu profile), CYBORG_CELLS_PER_GPU how many cells may
+    share one. Schedulers that assign devices themselves (SLURM's --gres) set
+    CUDA_VISIBLE_DEVICES, which is respected.
+    """
+    gpus = int(os.environ.get("CYBORG_GPUS", "0"))
+    if not gpus or "CUDA_VISIBLE_DEVICES" in os.environ:
+        yield
+        return
+    share = int(os.environ.get("CYBORG_CELLS_PER_GPU", "1"))
+    folder = root / WORK / "gpus"
+    folder.mkdir(parents=True, exist_ok=True)
+    places = [(gpu, place) for place in range(share) for gpu in range(gpus)]
+    while True:
+        for gpu, place in places:
+            lock = FileLock(str(folder / f"{gpu}.{place}.lock"))
+            try:
+                lock.acquire(timeout=0.05)
+            except Timeout:
+                continue
+            os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+            try:
+                yield
+            finally:
+                os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+                lock.release()
+            return

@@ -1,0 +1,169 @@
+"""Resolve params.yaml into one specification per cell: parameters, inputs and code, by content.
+
+Reads   data/manifest.parquet, data/packs/index.parquet (docs/formats.md).
+Writes  plan/train, plan/evaluate (docs/formats.md#cells).
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cyborg.config.experiment import Experiment
+from cyborg.config.load import loss_options, training
+from cyborg.errors import UserError
+from cyborg.files import canonical, sha256_bytes, write_json
+from cyborg.grid.closure import code_hash
+from cyborg.grid.layout import PLAN, WORK, cell_name
+from cyborg.models.architectures import input_size, module_files
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data that cells read: the manifest, and the checksum of every packed image and map."""
+
+    manifest: pd.DataFrame
+    packs: pd.DataFrame
+
+    @classmethod
+    def read(cls, root: Path) -> Inputs:
+        """Read both tables; a missing one is a UserError that names the stage that makes it."""
+        tables = []
+        for name, stage in (("manifest", "split"), ("packs/index", "pack")):
+            path = root / "data" / f"{name}.parquet"
+            if not path.is_file():
+                raise UserError(
+                    "there is no such file", where=path, hint=f"run `dvc repro {stage}` first"
+                )
+            tables.append(pd.read_parquet(path))
+        return cls(*tables)
+
+    def digest(self, sources: list[str], splits: list[str], size: int, maps: list[str]) -> str:
+        """sha256 over what a cell reads: rows of the manifest, packed images and packed maps."""
+        rows = self.manifest[
+            self.manifest["source"].isin(sources) & self.manifest["split"].isin(splits)
+        ]
+        rows = rows[["image", "source", "label", "generator", "split"]].sort_values("image")
+        packed = self.packs[
+            (self.packs["size"] == size)
+            & self.packs["kind"].isin(["images", *maps])
+            & self.packs["image"].isin(rows["image"])
+        ]
+        packed = packed[["kind", "image", "sha256"]].sort_values(["kind", "image"])
+        return sha256_bytes(canonical([rows.values.tolist(), packed.values.tolist()]))
+
+
+def plan(experiment: Experiment, root: Path = Path()) -> None:
+    """Write plan/train and plan/evaluate, one file per cell, named by its fingerprint."""
+    cells = specifications(experiment, Inputs.read(root))
+    fresh = root / WORK / "plan"
+    shutil.rmtree(fresh, ignore_errors=True)
+    for spec in cells:
+        write_json(fresh / spec["kind"] / f"{cell_name(spec)}.json", spec)
+    for kind in ("train", "evaluate"):
+        target = root / PLAN / kind
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (fresh / kind).rename(target)
+    print(
+        f"plan: {len(cells) // 2} cells to train and evaluate "
+        f"({len(experiment.architectures)} architectures, {len(experiment.variants)} variants, "
+        f"{len(experiment.seeds)} seeds)"
+    )
+
+
+def specifications(experiment: Experiment, inputs: Inputs | None = None) -> list[Spec]:
+    """All cells of an experiment, fully resolved; without `inputs` (no data) their digest is "".
+
+    A specification holds what decides the cell's results and nothing else: whatever is in it
+    retrains the cell when it changes.
+    """
+    digest = cache_digest(inputs)
+    cells = []
+    for architecture in experiment.architectures:
+        for variant in experiment.variants:
+            for seed in experiment.seeds:
+                trained = _train(experiment, architecture, variant, seed, digest)
+                cells += [trained, _evaluate(experiment, trained, digest)]
+    return cells
+
+
+def cache_digest(inputs: Inputs | None) -> Any:
+    """Inputs.digest, computed once for the many cells that read the same."""
+    if inputs is None:
+        return lambda *_: ""
+    digest = cache(
+        lambda sources, splits, size, maps: inputs.digest(
+            list(sources), list(splits), size, list(maps)
+        )
+    )
+    return lambda sources, splits, size, maps: digest(
+        tuple(sources), tuple(splits), size, tuple(maps)
+    )
+
+
+def _architecture(experiment: Experiment, name: str) -> Spec:
+    row = experiment.architectures[name].model_dump(mode="json", exclude={"training"})
+    row["name"], row["network"] = name, row["network"] or name
+    row["image_size"] = input_size(row)
+    return row
+
+
+def _train(experiment: Experiment, architecture: str, variant: str, seed: int, digest: Any) -> Spec:
+    row = experiment.variants[variant]
+    network = _architecture(experiment, architecture)
+    training_set = row.training_set or next(iter(experiment.data.training_sets))
+    sources = sorted(experiment.data.training_sets[training_set])
+    maps = [row.saliency] if row.saliency else []
+    starts = ["cyborg.train", f"cyborg.losses.{row.loss}", *module_files(network)]
+    if row.control != "none":
+        starts.append(f"cyborg.saliency.controls.{row.control}")
+    return {
+        "kind": "train",
+        "architecture": network,
+        "variant": variant,
+        "classes": experiment.classes,
+        "loss": {"name": row.loss, "options": loss_options(row)},
+        "training_set": training_set,
+        "sources": sources,
+        "saliency": row.saliency,
+        "control": row.control,
+        "training": training(experiment, architecture, variant).model_dump(mode="json"),
+        "seed": seed,
+        "inputs": digest(sources, ["train", "validation"], network["image_size"], maps),
+        "code": _code(tuple(sorted(starts))),
+        "parents": [],
+    }
+
+
+def _evaluate(experiment: Experiment, trained: Spec, digest: Any) -> Spec:
+    network = trained["architecture"]
+    test_sets = {name: sorted(s) for name, s in sorted(experiment.data.test_sets.items())}
+    sources = sorted({source for names in test_sets.values() for source in names})
+    maps = sorted(experiment.saliency)
+    return {
+        "kind": "evaluate",
+        "architecture": network,
+        "variant": trained["variant"],
+        "classes": experiment.classes,
+        "seed": trained["seed"],
+        "train": cell_name(trained),
+        "test_sets": test_sets,
+        "maps": maps,
+        "evaluation": experiment.evaluation.model_dump(mode="json"),
+        "inputs": digest(sources, ["test"], network["image_size"], maps),
+        "code": _code(tuple(sorted(["cyborg.evaluate", *module_files(network)]))),
+        "parents": [f"train/{cell_name(trained)}"],
+    }
+
+
+@cache
+def _code(starts: tuple[str, ...]) -> str:
+    return code_hash(list(starts))
