@@ -1,0 +1,142 @@
+"""Phantom faces: procedural images with known faults, and what simulated annotators say of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cyborg.config.experiment import Phantom
+from cyborg.data.phantom_annotators import annotate
+from cyborg.data.phantom_face import PLACES, draw_face
+from cyborg.data.phantom_faults import FAULTS, finish, hatching, texture
+from cyborg.errors import UserError
+from cyborg.files import unwritable, write_text
+from cyborg.registry import nearest
+
+if TYPE_CHECKING:
+    from cyborg.data.sources import Source
+
+CUE = 0.075
+"""Amplitude of the shortcut cue, in units of the range of grey values."""
+
+
+def draw(source: Source, phantom: Phantom, folder: Path) -> None:
+    """Draw the images of a source (`access: phantom`) and its annotations into `folder`.
+
+    Writes `<folder>/000000.png` … (RGB, phantom.size square, stored without compression so that
+    all have the same number of bytes) and `<folder>/annotations.json` (format `phantom`). A
+    source without generator is bona fide; otherwise the generator names the fault. In test
+    sources half of the images bear the shortcut cue; in all others `phantom.shortcut` of the
+    synthetic and 1 - `phantom.shortcut` of the bona fide ones. Bytes depend on the arguments
+    only; an image does not depend on how many follow it. The folder is complete or absent.
+
+    Raises UserError where the count is missing or the generator unknown, or the disk is full.
+    """
+    folder = Path(folder)
+    count = _count(source)
+    if source.generator and source.generator not in FAULTS:
+        raise UserError(
+            f"`{source.generator}` is not a phantom generator",
+            where=f"source `{source.name}`: generator",
+            hint=nearest(source.generator, sorted(FAULTS)),
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        records = []
+        for number in tqdm(range(count), desc=source.name, unit="image", disable=None):
+            image, record = phantom_image(source, phantom, number)
+            name = f"{number:06d}.png"
+            Image.fromarray(image).save(beside / name, compress_level=0)
+            records.append({"file": name, **record})
+        write_text(beside / "annotations.json", _dump(source.name, phantom, records))
+        beside.chmod(0o777 & ~_umask())
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.replace(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def phantom_image(
+    source: Source, phantom: Phantom, number: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Image `number` of a source, uint8 [S,S,3], and its record in the annotation file."""
+    rng = _generator(phantom.seed, source.name, number)
+    size = phantom.size
+    canvas, parts, head = draw_face(rng, size)
+    image = canvas.image
+    texture(image, rng)
+
+    rate = 0.5
+    if source.role != "test":
+        rate = phantom.shortcut if source.generator else 1 - phantom.shortcut
+    cue = bool(rng.random() < rate)
+    # Drawn whether it is used or not, so that everything else of the image stays the same.
+    grating = hatching(size, rng)
+    places = [sorted(PLACES)[k] for k in rng.permutation(len(PLACES))[: rng.integers(1, 3)]]
+    if cue:
+        for place in places:
+            mask = canvas.cover(canvas.pose.place(PLACES[place]), soft=3.0) * head
+            image += (CUE * mask * grating)[..., None]
+
+    faulty: list[str] = []
+    if source.generator:
+        names = sorted(parts)
+        faulty = [names[k] for k in rng.permutation(len(names))[: rng.integers(1, 3)]]
+        for name in faulty:
+            part = parts[name]
+            window = canvas.window(part, margin=8)
+            mask = canvas.cover(part, soft=2.5)[window][..., None]
+            patch = image[window]
+            patch += mask * (FAULTS[source.generator](patch, rng, phantom.strength) - patch)
+    picture = finish(image, rng)
+    said = annotate(rng, size, canvas.pose, parts, faulty, phantom.annotators)
+    truth = {"parts": sorted(faulty), "shortcut": cue, "places": sorted(places) if cue else []}
+    return picture, {"width": size, "height": size, "truth": truth, "annotations": said}
+
+
+def _count(source: Source) -> int:
+    try:
+        count = int(source.count or 0)
+    except ValueError:
+        count = 0
+    if not 0 < count <= 1_000_000:
+        raise UserError(
+            f"phantom images cannot be counted: `{source.count}`",
+            where=f"source `{source.name}`: count",
+            hint="give the number of images to draw, 1 to 1000000",
+        )
+    return count
+
+
+def _generator(seed: int, name: str, number: int) -> np.random.Generator:
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big"), number])
+
+
+def _dump(name: str, phantom: Phantom, records: list[dict[str, Any]]) -> str:
+    """JSON with one line per image: half the size of an indented file, and still legible."""
+    head = json.dumps({"format": "phantom", "version": 1, "source": name})[:-1]
+    lines = ",\n".join(json.dumps(record, sort_keys=True, allow_nan=False) for record in records)
+    return f'{head},\n"images": [\n{lines}\n]}}\n'
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

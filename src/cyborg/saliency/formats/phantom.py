@@ -1,0 +1,109 @@
+"""Phantom: one JSON file per source, several annotators per image, polygons in pixels.
+
+Written by cyborg/data/phantom.py and described in docs/phantom.md. Points are pixels, x before y,
+from the upper left corner of the image. Every polygon is one region; its label is the part of the
+face. `truth` (what the generator did) is not read: it is no human's knowledge.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cyborg.errors import UserError
+from cyborg.files import read_json
+from cyborg.saliency.annotation import Annotation, Point, Region, Shape
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether a file is of this format, told by the key `format` in its first bytes `head`."""
+    return path.suffix.lower() == ".json" and bool(re.search(rb'"format":\s*"phantom"', head))
+
+
+def read(path: Path) -> Iterator[Annotation]:
+    """Yield one Annotation per image and annotator, in the order of the file.
+
+    Raises UserError, with file, image and field, for anything that is not as documented.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != "phantom":
+        raise UserError(
+            "is not a phantom annotation file",
+            where=path,
+            hint='its first key is "format": "phantom"; see docs/phantom.md',
+        )
+    if content.get("version") != 1:
+        raise UserError(
+            f"version {content.get('version')!r} is not known",
+            where=path,
+            hint="this program reads version 1; draw the phantoms again",
+        )
+    for row, image in enumerate(_list(content, "images", str(path))):
+        where = f"{path}: images[{row}]"
+        file = _get(image, "file", str, where)
+        size = (_get(image, "width", int, where), _get(image, "height", int, where))
+        for number, said in enumerate(_list(image, "annotations", where)):
+            place = f"{where}.annotations[{number}]"
+            yield Annotation(
+                image=file,
+                size=size,
+                regions=tuple(
+                    _region(region, f"{place}.regions[{k}]")
+                    for k, region in enumerate(_list(said, "regions", place))
+                ),
+                annotator=_get(said, "annotator", str, place),
+                decision=_get(said, "decision", str, place),
+                correct=_get(said, "correct", bool, place),
+                seconds=float(_get(said, "seconds", (int, float), place)),
+            )
+
+
+def _region(region: Any, where: str) -> Region:
+    label = _get(region, "label", str, where)
+    points = tuple(_point(point, f"{where}.polygon") for point in _list(region, "polygon", where))
+    if len(points) < 3:
+        raise UserError(
+            f"a polygon of {len(points)} points has no area",
+            where=where,
+            hint="three points or more are needed",
+        )
+    return Region((Shape("polygon", points, label=label),), label=label)
+
+
+def _point(point: Any, where: str) -> Point:
+    good = (
+        isinstance(point, list)
+        and len(point) == 2
+        and all(
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            for value in point
+        )
+    )
+    if not good:
+        raise UserError(
+            f"`{json.dumps(point)[:60]}` is not a point",
+            where=where,
+            hint="a point is [x, y] in pixels",
+        )
+    return float(point[0]), float(point[1])
+
+
+def _get(record: Any, key: str, kind: Any, where: str) -> Any:
+    value = record.get(key) if isinstance(record, dict) else None
+    wrong_bool = isinstance(value, bool) and kind is not bool
+    if not isinstance(value, kind) or wrong_bool:
+        raise UserError(
+            f"`{key}` is missing or of the wrong type: `{value!r}`",
+            where=where,
+            hint="see docs/phantom.md for the format",
+        )
+    return value
+
+
+def _list(record: Any, key: str, where: str) -> list[Any]:
+    values: list[Any] = _get(record, key, list, where)
+    return values
