@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -46,7 +47,11 @@ class Annotation:
     image: the name as the file states it. size: (width, height) in pixels, or None where the
     format does not state it. decision: the class the annotator chose, or "" where not asked;
     correct: whether it was right, None where that is not known. heat: a ready-made map [H,W],
-    float32, 0..1, instead of regions. seconds: time spent on the annotation, NaN if unknown.
+    float32, 0..1, instead of regions; heat_file: a grey picture that holds it, decoded only when
+    it is needed. seconds: time spent on the annotation, NaN if unknown. fixations: float64 [n,3],
+    x, y in pixels and duration in seconds (NaN if unknown), in the order of viewing; samples:
+    float64 [n,3], x, y in pixels and time in seconds: raw gaze from which fixations are found.
+    Both may hold points off the image or NaN (lost gaze); they are left out when maps are made.
     """
 
     image: str
@@ -57,3 +62,6 @@ class Annotation:
     correct: bool | None = None
     heat: np.ndarray | None = field(default=None, compare=False)
     seconds: float = float("nan")
+    heat_file: Path | None = None
+    fixations: np.ndarray | None = field(default=None, compare=False)
+    samples: np.ndarray | None = field(default=None, compare=False)
