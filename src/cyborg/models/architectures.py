@@ -45,14 +45,16 @@ NETWORKS: dict[str, Row] = {
     ),
     "resnet50": Row("resnet50.tv_in1k", 224, CYBORG, published="last_convolution_of_resnet"),
     "xception": Row("legacy_xception.tf_in1k", 299, CYBORG, published="conv4_of_xception"),
-    # Those of its successors. MENTOR taps Inception-v4 inside its last block and puts another head
-    # on it: that is another network, so `final` is the only tap here.
+    # Those of its successors. EfficientNet-B7 has torchvision's stochastic depth but no dropout,
+    # since the published code replaces that too by the new linear layer. MENTOR taps Inception-v4
+    # inside its last block and puts another head on it: that is another network, so `final` is the
+    # only tap here.
     "efficientnet_b7": Row(
         "tf_efficientnet_b7.ra_in1k",
         224,
         MENTOR,
         published="conv_head_of_efficientnet",
-        options={"drop_rate": 0.5, "drop_path_rate": 0.2},
+        options={"drop_path_rate": 0.2},
     ),
     "inception_v4": Row("inception_v4.tf_in1k", 299, MENTOR),
     "resnet152": Row("resnet152.tv_in1k", 224, MENTOR, published="last_convolution_of_resnet"),
