@@ -30,8 +30,8 @@ GRIDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; return its exit code: 0, or 2 for a mistake the user can mend."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
     try:
         options.run(options)
     except UserError as error:
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cyborg",
         description="Train image classifiers with human saliency, reproducibly. "
@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         grid = add(name, text, _grid(name))
         grid.add_argument("--spec", type=Path, help="run this one cell by hand")
     add("cell", "run the cell of a specification file", _cell).add_argument("spec", type=Path)
-    _params(add("params", "check params.yaml and print it with all defaults", _show_params))
+    shown = add("params", "check params.yaml and print it with all defaults", _show_params)
+    shown.add_argument("--describe", action="store_true", help="print docs/params.md instead")
+    _params(shown)
     _params(add("sources", "list the data sets and their state on this machine", _sources))
     add("show", "print the AUC table of the last report", _show)
     imported = add("import-checkpoint", "convert a published checkpoint", _import_checkpoint)
@@ -76,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         ("saliency", "convert any annotation export to saliency maps"),
         ("agreement", "measure how far annotators agree"),
     ):
-        _late(add(name, text, _saliency(name)), name)
+        command = add(name, text, _saliency(name))
+        if name in arguments:  # other commands need not wait for its imports
+            _late(command, name)
     return parser
 
 
@@ -118,6 +122,11 @@ def _cell(options: Any) -> None:
 
 
 def _show_params(options: Any) -> None:
+    if options.describe:
+        from cyborg.config.document import describe
+
+        print(describe(), end="")
+        return
     import yaml
 
     from cyborg.config.load import load

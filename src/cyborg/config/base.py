@@ -39,6 +39,8 @@ def mistakes(
         key = ".".join(str(part) for part in (*prefix, *location))
         line = lines((*prefix, *location)) if lines else None
         where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
+        what: str
+        hint: str | None
         if item["type"] == "extra_forbidden":
             what, hint = "not a parameter", _nearest(model, location)
         elif item["type"] == "missing":

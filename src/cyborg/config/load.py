@@ -82,6 +82,7 @@ def _read(path: Path) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    """Plain dictionaries and lists, keys as text, from what ruamel.yaml returns."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -91,11 +92,12 @@ def _plain(value: Any) -> Any:
 
 def _line(raw: Any, key: Line) -> int | None:
     """Line of a key in the file, counted from one; of its nearest parent where it is absent."""
-    line = None
+    line, place = None, raw
     for part in key:
         try:
-            position = raw.lc.key(part) if isinstance(raw, dict) else raw.lc.item(part)
-            line, raw = position[0] + 1, raw[part]
+            marks = place.lc  # ruamel.yaml's line numbers
+            position = marks.key(part) if isinstance(part, str) else marks.item(part)
+            line, place = position[0] + 1, place[part]
         except (AttributeError, KeyError, IndexError, TypeError):
             break
     return line
@@ -108,7 +110,7 @@ def _where(raw: Any, path: str | Path, *key: str | int) -> str:
 
 def _names(experiment: Experiment, raw: Any, path: str | Path) -> list[UserError]:
     """Names that become folders must be safe to use as such."""
-    families = {
+    families: dict[tuple[str, ...], dict[str, Any]] = {
         ("data", "training_sets"): experiment.data.training_sets,
         ("data", "test_sets"): experiment.data.test_sets,
         ("saliency",): experiment.saliency,
@@ -168,10 +170,11 @@ def _references(experiment: Experiment, raw: Any, path: str | Path) -> list[User
     must(experiment.report.baseline, list(experiment.variants), "in variants", "report", "baseline")
     if len(set(experiment.seeds)) < len(experiment.seeds):
         found.append(UserError("a seed stands there twice", where=_where(raw, path, "seeds")))
-    for kind, family in (
-        ("architectures", experiment.architectures),
-        ("variants", experiment.variants),
-    ):
+    overridden: dict[str, dict[str, Any]] = {
+        "architectures": experiment.architectures,
+        "variants": experiment.variants,
+    }
+    for kind, family in overridden.items():
         for name, row in family.items():
             try:
                 Training.model_validate(_merge(experiment.training.model_dump(), row.training))

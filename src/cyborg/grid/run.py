@@ -17,7 +17,7 @@ from cyborg.grid import store
 from cyborg.grid.layout import LOGS, RUNS, WORK, finished, intact, planned
 from cyborg.grid.progress import Progress
 
-LOG_LINES = 25
+LOG_LINES, LOGS_SHOWN = 25, 3
 PROFILE = Path("workflow/profiles/default")
 
 
@@ -169,8 +169,10 @@ def _snakemake(root: Path, kind: str, cells: list[str], wanted: dict[str, Path])
     if not failed:
         return
     shown = [path for name in failed if (path := root / LOGS / kind / f"{name}.log").is_file()]
-    for path in shown or [log]:
+    for path in (shown or [log])[:LOGS_SHOWN]:
         _show(path, root)
+    for path in shown[LOGS_SHOWN:]:
+        print(f"failed as well: {path.relative_to(root)}", file=sys.stderr)
 
 
 def _show(path: Path, root: Path) -> None:
