@@ -1,0 +1,247 @@
+"""Train one network with one loss from one seed: what is done, in the order in which it is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+import cyborg.losses
+import cyborg.saliency.controls
+from cyborg import registry
+from cyborg.checkpoint import Checkpoint, Progress, copied
+from cyborg.config.training import Training
+from cyborg.data.batches import Epochs, Samples
+from cyborg.data.dataset import Part, images, maps, part
+from cyborg.errors import UserError
+from cyborg.files import canonical, replacing, sha256_bytes, write_json, write_text
+from cyborg.losses._base import LossOutput
+from cyborg.machine import device, environment, explained, prepare
+from cyborg.models.network import Network, NetworkOutput, build
+from cyborg.optimisation import learning_rate, optimiser
+from cyborg.seeds import derived, numpy_generator
+from cyborg.validation import Validation, gain, validate
+
+PRECISION = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MEASURES = ("accuracy", "auc", "loss")
+SPLITS = ("train", "validation")
+
+
+class Objective(NamedTuple):
+    """A loss of cyborg/losses with its options, and what it wants beyond logits and features.
+
+    needs: names among `images`, `network`, `sample_weight`; full_maps: maps of the images' size.
+    """
+
+    loss: Callable[..., LossOutput]
+    needs: frozenset[str] = frozenset()
+    full_maps: bool = False
+
+
+def train(
+    network: Network,
+    objective: Objective,
+    data: Epochs,
+    validation: Validation,
+    training: Training,
+    seed: int,
+    checkpoint: Checkpoint,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> Progress:
+    """Train, validate after each epoch and keep the best one, the later of equals (published).
+
+    Interrupted at any moment and called again, training goes on after the last finished epoch and
+    ends with the same bits. Raises UserError where the loss stops being finite.
+    """
+    where = next(network.parameters()).device
+    half = training.precision != "float32"
+    autocast = partial(torch.autocast, where.type, PRECISION[training.precision], half)
+    forward = torch.compile(network.outputs) if training.compile else network.outputs
+    optimise = optimiser(network, training)
+    scaler = torch.amp.GradScaler(where.type, enabled=training.precision == "float16")
+    run = checkpoint.restore(network, optimise, scaler)
+
+    def through(normalised: Tensor) -> NetworkOutput:
+        with autocast():
+            output: NetworkOutput = forward(normalised)
+        return output
+
+    for epoch in range(run.epoch, training.epochs):
+        if training.early_stopping and epoch >= run.improved + training.early_stopping:
+            break
+        # Every epoch has its own seeds, so that no random state need be kept to resume.
+        torch.manual_seed(derived(seed, "network", epoch))
+        network.train()
+        sums = torch.zeros(3, device=where)
+
+        for step, batches in enumerate(data.epoch(epoch), start=epoch * data.steps):
+            rate = learning_rate(training, step, data.steps)
+            for group in optimise.param_groups:
+                group["lr"] = rate
+            count = sum(len(rows) for rows in batches)
+            for rows in batches:
+                batch = data.batch(rows)
+                inputs = network.normalise(batch.images)
+                inputs.requires_grad_("images" in objective.needs)
+                logits, features, weight = through(inputs)  # once: the map is made from features
+                offered = {"images": inputs, "network": through, "sample_weight": batch.weight}
+                parts = objective.loss(
+                    logits,
+                    batch.labels,
+                    features,
+                    weight,
+                    batch.saliency,
+                    present=batch.present,
+                    **{name: offered[name] for name in objective.needs},
+                )
+                scaler.scale(parts.total * (len(rows) / count)).backward()
+                # Added up on the device: to read a value here would be to wait in every step.
+                sums += torch.stack([value.detach() for value in parts[:3]]).float() * len(rows)
+            scaler.step(optimise)
+            scaler.update()
+            optimise.zero_grad()
+
+        total, classification, saliency = (sums / data.images).tolist()
+        if not math.isfinite(total):
+            raise _diverged(epoch, training)
+        measures = validate(network, validation, autocast, where)
+        better = gain(training.selection, measures, run.measures)
+        if better >= 0:
+            run.best, run.selected, run.measures = copied(network), epoch + 1, measures
+        if better > 0:
+            run.improved = epoch + 1
+        run.epoch = epoch + 1
+        row = {
+            "epoch": run.epoch,
+            "learning_rate": rate,
+            "loss": total,
+            "classification": classification,
+            "saliency": saliency,
+            **{f"validation_{name}": measures[name] for name in MEASURES},
+        }
+        run.history.append(row)
+        checkpoint.save(run, network, optimise, scaler)
+        report(row)
+    return run
+
+
+def train_cell(
+    spec: dict[str, Any],
+    out: Path,
+    root: Path,
+    work: Path | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Train the cell of a specification (docs/formats.md#cells) and write its files into `out`.
+
+    root: the project folder, with manifest and packs; work: folder that keeps the state of an
+    interrupted training (None: none is kept); progress: called after each epoch with its row of
+    history.csv and `epochs`, their number. Raises UserError for what is wrong with
+    data or parameters, when the loss diverges, and when memory runs out.
+    """
+    where = device()
+    prepare(where)
+    classes, seed = spec["classes"], spec["seed"]
+    training = Training.model_validate(spec["training"])
+    objective = _objective(spec, training)
+    network = build(spec["architecture"], classes=len(classes), seed=seed).to(where)
+    if training.channels_last:
+        network.to(memory_format=torch.channels_last)
+    size = network.image_size
+    map_size = (size, size) if objective.full_maps else network.map_size
+    parts = {split: part(root, spec["sources"], split, classes) for split in SPLITS}
+    validation = Validation.of(root, size, parts["validation"])
+    checkpoint = Checkpoint(work / "state.pt" if work else None, sha256_bytes(canonical(spec)))
+
+    def report(row: dict[str, Any]) -> None:
+        if progress:
+            progress({**row, "epochs": training.epochs})
+
+    try:
+        samples = _samples(spec, parts["train"], root, size, where)
+        data = Epochs(samples, parts["train"].sources, training, map_size, seed)
+        run = train(network, objective, data, validation, training, seed, checkpoint, report)
+    except (MemoryError, RuntimeError) as error:
+        raise explained(error, "training.batch_size") from error
+    counts = {
+        "training_images": len(samples),
+        "training_maps": samples.maps_given,
+        "validation_images": len(validation),
+    }
+    _write(out, run, training, counts, environment(where))
+
+
+def _objective(spec: dict[str, Any], training: Training) -> Objective:
+    """The loss that a specification names, with its options filled in."""
+    name = spec["loss"]["name"]
+    module = registry.find(cyborg.losses, name)
+    options = module.Options.model_validate(spec["loss"]["options"]).model_dump()
+    needs = frozenset(getattr(module, "NEEDS", ()))
+    if training.compile and needs & {"images", "network"}:
+        raise UserError(
+            f"`{name}` needs derivatives that a compiled network does not have",
+            where="params.yaml: training.compile",
+            hint=f"give `training: {{compile: false}}` to the variants with `loss: {name}`",
+        )
+    if training.early_stopping and training.selection == "last":
+        raise UserError(
+            "early_stopping waits for a better epoch, `selection: last` knows none",
+            where="params.yaml: training.early_stopping",
+            hint="select by accuracy, auc or loss, or leave early_stopping null",
+        )
+    loss = partial(getattr(module, f"{name}_loss"), **options)
+    return Objective(loss, needs, getattr(module, "MAPS", "features") == "images")
+
+
+def _samples(spec: dict[str, Any], rows: Part, root: Path, size: int, where: Any) -> Samples:
+    """The training part on the device, with the maps that the variant is guided by."""
+    pixels = images(root, size, rows.names)
+    if spec["saliency"] is None:
+        return Samples(pixels, rows.labels, device=where)
+    human, owners = maps(root, spec["saliency"], size, rows.names)
+    if spec["control"] != "none":
+        control = registry.find(cyborg.saliency.controls, spec["control"]).control
+        human = control(human, rows.labels[owners], numpy_generator(spec["seed"], "control"))
+    return Samples(pixels, rows.labels, human, owners, device=where)
+
+
+def _diverged(epoch: int, training: Training) -> UserError:
+    half = training.precision == "float16"
+    return UserError(
+        f"the loss is not finite in epoch {epoch + 1}",
+        where="params.yaml: training.learning_rate",
+        hint=f"lower it (it is {training.learning_rate:g})"
+        + (", or use `precision: bfloat16` or float32" if half else ""),
+    )
+
+
+def _write(
+    out: Path,
+    run: Progress,
+    training: Training,
+    counts: dict[str, int],
+    environment: dict[str, Any],
+) -> None:
+    """The files of a trained cell: docs/formats.md#cells."""
+    with replacing(out / "model.safetensors") as temporary:
+        save_file(run.best, temporary, metadata={"format": "pt"})
+    history = pd.DataFrame(run.history)
+    history["selected"] = (history["epoch"] == run.selected).astype(int)
+    write_text(out / "history.csv", history.to_csv(index=False, lineterminator="\n"))
+    measures = run.measures or {}
+    result = {
+        "epoch": run.selected,
+        "epochs": run.epoch,
+        "selection": training.selection,
+        "validation": {k: v if math.isfinite(v) else None for k, v in measures.items()},
+        **counts,
+    }
+    write_json(out / "result.json", result)
+    write_json(out / "environment.json", environment)
