@@ -14,12 +14,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LOCKS = ["requirements.lock", "bootstrap.lock"]
 
 
+def normal(name: str) -> str:
+    """A package's name as the index writes it: ruamel.yaml is ruamel-yaml."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def locked() -> dict[str, str]:
     """Packages of the lock and their versions (the first where platforms differ)."""
     found: dict[str, str] = {}
     for line in (REPOSITORY / "requirements.lock").read_text().splitlines():
         if match := re.match(r"([A-Za-z0-9._-]+)==([^ ;]+)", line):
-            found.setdefault(match[1].lower().replace("_", "-"), match[2])
+            found.setdefault(normal(match[1]), match[2])
     return found
 
 
@@ -42,7 +47,7 @@ def test_every_declared_dependency_is_in_the_lock_and_its_version_is_allowed():
     lock = locked()
     for text in wanted:
         requirement = Requirement(text)
-        version = lock.get(requirement.name.lower().replace("_", "-"))
+        version = lock.get(normal(requirement.name))
         assert version is not None, f"{requirement.name} is not in requirements.lock: make lock"
         assert requirement.specifier.contains(version), f"{requirement} against {version}"
 
