@@ -1,0 +1,202 @@
+"""JSON that is read with a place for every value, so that messages name the record and field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Point
+from cyborg.saliency.formats import _limits
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value of a JSON file and where it stands; None where it is missing or null."""
+
+    value: Any
+    file: Path
+    at: str = ""
+
+    @property
+    def where(self) -> str:
+        """File and place, as in `a.json: shapes[2].points`."""
+        return f"{self.file}: {self.at}" if self.at else str(self.file)
+
+    def fail(self, what: str, hint: str | None = None) -> UserError:
+        """The error for this value, to be raised."""
+        return UserError(what, where=self.where, hint=hint)
+
+    @property
+    def missing(self) -> bool:
+        """Whether the value is absent or null."""
+        return self.value is None
+
+    def get(self, *keys: str) -> Node:
+        """The value of the first of `keys` that is there; a missing Node where none is."""
+        content = self.object()
+        for key in keys:
+            if content.get(key) is not None:
+                return Node(content[key], self.file, f"{self.at}.{key}".lstrip("."))
+        return Node(None, self.file, f"{self.at}.{keys[0]}".lstrip("."))
+
+    def has(self, key: str) -> bool:
+        """Whether this is an object that has the key."""
+        return isinstance(self.value, dict) and key in self.value
+
+    def object(self) -> dict[str, Any]:
+        """The value, which must be an object."""
+        return self._typed(dict, "an object {…}")
+
+    def each(self) -> Iterator[Node]:
+        """The elements of the value, which must be an array."""
+        for index, item in enumerate(self._typed(list, "an array […]")):
+            yield Node(item, self.file, f"{self.at}[{index}]")
+
+    def items(self) -> Iterator[tuple[str, Node]]:
+        """The entries of the value, which must be an object."""
+        for key, item in self.object().items():
+            yield key, Node(item, self.file, f"{self.at}[{_limits.show(key)}]")
+
+    def text(self, default: str | None = None) -> str:
+        """The value, which must be text; `default` where it is missing."""
+        if self.value is None and default is not None:
+            return default
+        return self._typed(str, "text")
+
+    def label(self) -> str:
+        """The value as a label: text, or a number written as text; "" where it is missing."""
+        value = self.value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return _limits.show(value)
+        return clean(self.text(""))
+
+    def number(
+        self, low: float = -_limits.MAX_COORDINATE, high: float = _limits.MAX_COORDINATE
+    ) -> float:
+        """The value, which must be a finite number between low and high."""
+        return _limits.number(self.value, self.where, low=low, high=high)
+
+    def whole(self, low: int = 0, high: int = _limits.MAX_SIDE) -> int:
+        """The value, which must be a whole number between low and high."""
+        return _limits.whole(self.number(), self.where, low=low, high=high)
+
+    def points(self) -> list[Point]:
+        """The value, which must be an array of [x, y]."""
+        result: list[Point] = []
+        for index, pair in enumerate(self._typed(list, "an array of points")):
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise UserError(
+                    f"`{_limits.show(pair)}` is not a point [x, y]", where=f"{self.where}[{index}]"
+                )
+            where = f"{self.where}[{index}]"
+            result.append((_limits.number(pair[0], where), _limits.number(pair[1], where)))
+        return result
+
+    def _typed(self, kind: type, called: str) -> Any:
+        if isinstance(self.value, kind):
+            return self.value
+        if self.value is None:
+            raise self.fail(f"is missing; {called} is expected")
+        raise self.fail(f"`{_limits.show(self.value)}` is not {called}")
+
+
+def clean(text: str) -> str:
+    """Text without halves of surrogate pairs, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def size(width: Node, height: Node) -> tuple[int, int]:
+    """(width, height) of an image from two values, checked."""
+    return _limits.size(width.whole(low=1), height.whole(low=1), width.where)
+
+
+def _constant(text: str) -> None:
+    raise ValueError(f"{text} is not a number that JSON knows")
+
+
+def parse(data: bytes, path: Path, at: str = "") -> Node:
+    """JSON from bytes (UTF-8, 16 or 32, with or without byte order mark)."""
+    where = f"{path}: {at}" if at else str(path)
+    try:
+        text = data.decode(json.detect_encoding(data))
+        return Node(json.loads(text.removeprefix("\ufeff"), parse_constant=_constant), path, at)
+    except RecursionError:
+        raise UserError("is not valid JSON: nested too deeply", where=where) from None
+    except ValueError as error:
+        reason = _limits.show(str(error)).strip("'\"")
+        raise UserError(f"is not valid JSON: {reason}", where=where) from None
+
+
+def read(path: Path) -> Node:
+    """The root of a JSON file; UserError where it is missing, too large or broken."""
+    return parse(_limits.read_bytes(path), path)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What the beginning of a JSON file shows: key paths ("[]": element of an array).
+
+    Empty where the file is no JSON. `kind`: value of a key `type` at the top, if it was seen.
+    """
+
+    paths: frozenset[tuple[str, ...]]
+    kind: str = ""
+
+    def has(self, *pattern: str) -> bool:
+        """Whether a key path was seen; `*` stands for any key (not for an array's element)."""
+        if "*" not in pattern:
+            return pattern in self.paths
+        return any(
+            len(path) == len(pattern)
+            and all(p == q or (p == "*" and q != "[]") for p, q in zip(pattern, path, strict=True))
+            for path in self.paths
+        )
+
+
+@lru_cache(maxsize=4)
+def sketch(head: bytes) -> Sketch:
+    """The key paths, up to six deep, in the first bytes of a JSON file, which may be cut."""
+    try:
+        text = head.decode(json.detect_encoding(head), "replace").lstrip("\ufeff \t\r\n")
+    except ValueError:
+        return Sketch(frozenset())
+    if not text or text[0] not in "{[":
+        return Sketch(frozenset())
+    paths: set[tuple[str, ...]] = set()
+    stack: list[str] = []  # the key, or [] for an array, per level
+    opened: list[str] = []
+    kind, key, is_key = "", "", False
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token[0] == '"':
+            if is_key:
+                key = token[1:-1]
+                if stack and len(stack) <= 6 and opened[-1] == "{":
+                    stack[-1] = key
+                    paths.add(tuple(stack))
+                is_key = False
+            elif stack == ["type"]:
+                kind = token[1:-1]
+        elif token in "{[":
+            opened.append(token)
+            stack.append("[]" if token == "[" else "")
+            is_key = token == "{"
+            if token == "[" and len(stack) <= 6:
+                paths.add(tuple(stack))
+        elif token in "}]":
+            if not opened:
+                break
+            opened.pop()
+            stack.pop()
+            is_key = False
+        elif token == ",":
+            is_key = bool(opened) and opened[-1] == "{"
+    return Sketch(frozenset(paths), kind)

@@ -1,0 +1,107 @@
+"""Limits that every reader keeps, so that no file can ask for unbounded memory or time."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from pathlib import Path
+from typing import Any
+
+from cyborg.errors import UserError
+
+MAX_BYTES = 512 * 2**20
+"""Largest annotation file that is read, bytes."""
+MAX_PIXELS = 100_000_000
+"""Largest image (width times height) that a file may claim."""
+MAX_SIDE = 1_000_000
+"""Largest width or height that a file may claim."""
+MAX_COORDINATE = 1e7
+"""Largest coordinate, pixels, either sign."""
+MAX_MASKS = 1_000_000_000
+"""Largest sum of decoded mask pixels of one annotation."""
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 2, 60, 60, 40
+
+
+def show(value: Any) -> str:
+    """A value as it is quoted in messages: short, whatever it is."""
+    text = _short.repr(value)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; UserError where it is missing, unreadable or above MAX_BYTES."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise UserError(
+                f"is {size} bytes long; annotation files up to {MAX_BYTES} are read",
+                where=path,
+                hint="export in several parts",
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
+
+
+def number(
+    value: Any, where: str, *, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE
+) -> float:
+    """A finite number between low and high; true and false are none, nor are texts."""
+    if type(value) is float or type(value) is int:
+        try:
+            result = float(value)
+        except OverflowError:
+            result = math.inf
+        if low <= result <= high:
+            return result
+        raise UserError(
+            f"{show(value)} is out of range",
+            where=where,
+            hint=f"a number from {low:g} to {high:g} is expected",
+        )
+    raise UserError(f"`{show(value)}` is not a number", where=where)
+
+
+def parse_number(
+    text: str | None, where: str, *, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE
+) -> float:
+    """The same for text, as in XML and CSV."""
+    try:
+        value = float((text or "").strip()[:64])
+    except ValueError:
+        raise UserError(f"`{show(text or '')}` is not a number", where=where) from None
+    return number(value, where, low=low, high=high)
+
+
+def whole(value: float, where: str, *, low: int = 0, high: int = MAX_SIDE) -> int:
+    """A whole number between low and high."""
+    if value != int(value) or not low <= value <= high:
+        raise UserError(
+            f"{show(value)} is not a whole number from {low} to {high}",
+            where=where,
+        )
+    return int(value)
+
+
+def size(width: float, height: float, where: str) -> tuple[int, int]:
+    """(width, height) of an image as a file states it, checked."""
+    w, h = whole(width, where, low=1), whole(height, where, low=1)
+    if w * h > MAX_PIXELS:
+        raise UserError(
+            f"claims an image of {w}×{h} pixels; up to {MAX_PIXELS} are read",
+            where=where,
+        )
+    return w, h
+
+
+def name(text: str, where: str) -> str:
+    """An image's name as the file states it; UserError where no file can be called so."""
+    if (
+        not text.strip()
+        or len(text) > 4096
+        or any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in text)
+    ):
+        raise UserError(f"`{show(text)}` cannot be the name of an image", where=where)
+    return text

@@ -1,0 +1,91 @@
+"""Run-length codes of masks: CVAT's and Label Studio's (thi.ng rle-pack)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cyborg.errors import UserError
+from cyborg.saliency.formats import _limits
+
+
+def cvat(text: str, width: int, height: int, where: str) -> np.ndarray:
+    """Mask bool [height,width] from counts in rows, background first, separated by commas."""
+    try:
+        counts = np.array([int(part[:16]) for part in text.split(",")], dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise UserError(f"`{_limits.show(text)}` are not run lengths", where=where) from None
+    total = width * height
+    if (counts < 0).any() or (counts > total).any() or int(counts.sum()) != total:
+        raise UserError(
+            f"the run lengths do not add up to the {width}×{height} = {total} pixels of the mask",
+            where=where,
+        )
+    values = np.arange(counts.size) % 2 == 1
+    return np.repeat(values, counts).reshape(height, width)
+
+
+class _Bits:
+    """Reads numbers of some bits, first bit first."""
+
+    def __init__(self, data: bytes, where: str):
+        self.data, self.where, self.at, self.end = data, where, 0, 8 * len(data)
+
+    def take(self, count: int) -> int:
+        start, stop = self.at, self.at + count
+        if stop > self.end:
+            raise UserError("the brush's run-length code ends too early", where=self.where)
+        self.at = stop
+        last = (stop + 7) // 8
+        piece = int.from_bytes(self.data[start // 8 : last], "big")
+        return (piece >> (8 * last - stop)) & ((1 << count) - 1)
+
+    def words(self, count: int) -> np.ndarray:
+        """The next `count` bytes, uint8, wherever they begin."""
+        start, stop = self.at, self.at + 8 * count
+        if stop > self.end:
+            raise UserError("the brush's run-length code ends too early", where=self.where)
+        self.at = stop
+        piece = np.frombuffer(self.data[start // 8 : (stop + 7) // 8], np.uint8)
+        shift = start % 8
+        if not shift:
+            return piece
+        wide = (piece[:-1].astype(np.uint16) << 8) | piece[1:]
+        return (wide >> (8 - shift)).astype(np.uint8)
+
+
+def label_studio(code: bytes, width: int, height: int, where: str) -> np.ndarray:
+    """Alpha uint8 [height,width] from Label Studio's brush code.
+
+    The code (thi.ng rle-pack) holds height*width*4 bytes RGBA in rows: 32 bits number of words,
+    5 bits size of a word less one, four times 4 bits size of a run length less one; then runs: one
+    bit (1: one word repeated, 0: that many words), 2 bits which of the four sizes, the length less
+    one, the word or words. Only words of 8 bits are images.
+
+    Source: thi.ng/umbrella, packages/rle-pack; label-studio-converter, brush.py.
+    """
+    bits = _Bits(code, where)
+    total, word = bits.take(32), bits.take(5) + 1
+    lengths = [bits.take(4) + 1 for _ in range(4)]
+    if word != 8 or total != 4 * width * height:
+        raise UserError(
+            f"the brush's run-length code holds {total} words of {word} bits, not the "
+            f"{width}×{height}×4 bytes of the image",
+            where=where,
+        )
+    alpha = np.zeros(width * height, np.uint8)
+    done = 0
+    while done < total:
+        repeated = bits.take(1)
+        end = done + 1 + bits.take(lengths[bits.take(2)])
+        if end > total:
+            raise UserError("the brush's run-length code is longer than the image", where=where)
+        # Byte 4 k + 3 is the alpha of pixel k: those in [done, end) are k in [done/4, end/4).
+        first, last = done // 4, end // 4
+        if repeated:
+            value = bits.take(8)
+            if value:
+                alpha[first:last] = value
+        else:
+            alpha[first:last] = bits.words(end - done)[(3 - done) % 4 :: 4]
+        done = end
+    return alpha.reshape(height, width)

@@ -1,0 +1,112 @@
+"""Shapes as tools state them, made into the shapes of the program's one model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Point, Shape
+from cyborg.saliency.formats import _limits
+
+
+def polygon(points: Sequence[Point], label: str, where: str) -> Shape:
+    """A polygon; a last vertex that repeats the first is left out."""
+    points = tuple(points)
+    if len(points) > 1 and points[0] == points[-1]:
+        points = points[:-1]
+    if len(points) < 3:
+        raise UserError(
+            f"a polygon of {len(points)} points has no area",
+            where=where,
+            hint="three points or more are needed; delete it or complete it in the tool",
+        )
+    return Shape("polygon", points, label=label)
+
+
+def line(points: Sequence[Point], label: str, where: str, width: float = 0.0) -> Shape:
+    """An open line; one whose end is exactly its beginning is a polygon."""
+    points = tuple(points)
+    if len(points) > 3 and points[0] == points[-1]:
+        return polygon(points, label, where)
+    if not points:
+        raise UserError("a line without points", where=where)
+    return Shape("line", points, label=label, width=width)
+
+
+def rotated(points: Sequence[Point], degrees: float, about: Point) -> tuple[Point, ...]:
+    """Points turned clockwise (as seen, y downwards) about a centre."""
+    if degrees % 360 == 0:
+        return tuple(points)
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x0, y0 = about
+    return tuple(
+        (x0 + c * (x - x0) - s * (y - y0), y0 + s * (x - x0) + c * (y - y0)) for x, y in points
+    )
+
+
+def box(
+    x0: float,
+    y0: float,
+    x1: float,
+    y1: float,
+    label: str,
+    rotation: float = 0.0,
+    about: Point | None = None,
+) -> Shape:
+    """A rectangle between two opposite corners, turned clockwise about `about` (or its centre)."""
+    x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
+    corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+    about = about or ((x0 + x1) / 2, (y0 + y1) / 2)
+    return Shape("polygon", rotated(corners, rotation, about), label=label)
+
+
+def ellipse(x: float, y: float, rx: float, ry: float, label: str, rotation: float = 0.0) -> Shape:
+    """An ellipse by its centre and semi-axes, turned clockwise, degrees."""
+    return Shape("ellipse", ((x, y), (rx, ry)), label=label, rotation=rotation)
+
+
+def point(x: float, y: float, label: str) -> Shape:
+    """A point."""
+    return Shape("point", ((x, y),), label=label)
+
+
+def mask(
+    pixels: np.ndarray,
+    left: int,
+    top: int,
+    label: str,
+    where: str,
+    size: tuple[int, int] | None,
+) -> Shape:
+    """A bool array [h,w] placed at (left, top), which must lie in the image; cut to what is set."""
+    height, width = pixels.shape
+    if left < 0 or top < 0 or (size and (left + width > size[0] or top + height > size[1])):
+        inside = f"the image of {size[0]}×{size[1]}" if size else "the image"
+        raise UserError(
+            f"a mask of {width}×{height} pixels at ({left}, {top}) leaves {inside}", where=where
+        )
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    if rows.size == 0:
+        return Shape("mask", ((float(left), float(top)),), label=label, mask=np.zeros((1, 1), bool))
+    crop = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    corner = (float(left + columns[0]), float(top + rows[0]))
+    return Shape("mask", (corner,), label=label, mask=crop)
+
+
+class Budget:
+    """Counts the mask pixels of one annotation, so that small codes cannot fill the memory."""
+
+    def __init__(self) -> None:
+        self.left = _limits.MAX_MASKS
+
+    def take(self, pixels: int, where: str) -> None:
+        """Count a mask; UserError where the sum passes the limit."""
+        self.left -= pixels
+        if self.left < 0:
+            raise UserError(
+                f"the masks of one image have more than {_limits.MAX_MASKS} pixels together",
+                where=where,
+            )

@@ -1,0 +1,107 @@
+"""XML read safely: no entities, nothing fetched, bounded depth; and a look at its beginning."""
+
+from __future__ import annotations
+
+import contextlib
+import xml.etree.ElementTree as tree
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
+
+from cyborg.errors import UserError
+from cyborg.saliency.formats import _limits
+
+MAX_DEPTH = 64
+"""Deepest nesting of elements that is read."""
+
+
+class _TooDeep(ValueError):
+    pass
+
+
+class _Builder(tree.TreeBuilder):
+    depth = 0
+
+    def start(self, tag: Any, attrs: Any, /) -> Any:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _TooDeep
+        return super().start(tag, attrs)
+
+    def end(self, tag: Any, /) -> Any:
+        self.depth -= 1
+        return super().end(tag)
+
+
+def parse(data: bytes, where: str) -> tree.Element:
+    """The root element; UserError for broken XML, entities, or more than MAX_DEPTH levels."""
+    parser = DefusedXMLParser(target=_Builder(), forbid_entities=True, forbid_external=True)
+    try:
+        parser.feed(data)
+        root: tree.Element = parser.close()
+    except _TooDeep:
+        raise UserError(f"XML nested deeper than {MAX_DEPTH} levels", where=where) from None
+    except DefusedXmlException:
+        raise UserError(
+            "declares entities, which annotation files do not need and which can be abused",
+            where=where,
+        ) from None
+    except (tree.ParseError, ValueError, LookupError) as error:
+        raise UserError(f"is not valid XML: {_limits.show(str(error))}", where=where) from None
+    return root
+
+
+def read(path: Path) -> tree.Element:
+    """The root element of an XML file."""
+    return parse(_limits.read_bytes(path), str(path))
+
+
+@lru_cache(maxsize=4)
+def sketch(head: bytes) -> frozenset[str]:
+    """Paths of elements (`annotation/object/bndbox`, up to six deep) at the beginning of XML.
+
+    Empty where it is no XML. Attributes are `path@name`.
+    """
+    start = head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")
+    if not start.startswith(b"<"):
+        return frozenset()
+    paths: set[str] = set()
+    stack: list[str] = []
+
+    def opened(tag: str, attributes: dict[str, str]) -> None:
+        stack.append(tag)
+        if len(stack) <= 6:
+            path = "/".join(stack)
+            paths.add(path)
+            paths.update(f"{path}@{key}" for key in attributes)
+
+    def closed(tag: str) -> None:
+        stack.pop()
+
+    def declared(*rest: object) -> None:
+        raise _TooDeep
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = opened
+    parser.EndElementHandler = closed
+    parser.EntityDeclHandler = declared
+    with contextlib.suppress(expat.ExpatError, ValueError, LookupError):
+        parser.Parse(head, False)
+    return frozenset(paths)
+
+
+def text(element: tree.Element | None, default: str = "") -> str:
+    """The text of an element without blanks around it; `default` where there is none."""
+    return ((element.text if element is not None else None) or default).strip()
+
+
+def attribute(element: tree.Element, name: str, where: str) -> str:
+    """An attribute that must be there."""
+    value = element.get(name)
+    if value is None:
+        raise UserError(f"<{element.tag}> has no `{name}`", where=where)
+    return value

@@ -1,0 +1,134 @@
+"""labelme: one JSON file per image, all versions and shape types, and X-AnyLabeling's dialect.
+
+A file without shapes is an annotation with nothing marked. Shapes of one label and `group_id` are
+parts of one region, as in labelme's own exports. A flag that alone is true is the decision.
+Source: wkentaro/labelme (labelme/_label_file.py, labelme/utils/shape.py), CVHub520/X-AnyLabeling.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation, Region, Shape
+from cyborg.saliency.formats import _images, _json, _limits, _names, _shapes
+from cyborg.saliency.formats._json import Node
+
+Size = tuple[int, int] | None
+
+_POLYGONS = {"polygon", "oriented_rectangle", "rotation", "quadrilateral"}
+_LINES = {"line", "linestrip"}
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether the beginning of a file shows labelme's keys."""
+    seen = _json.sketch(head)
+    return seen.has("imageData") or (
+        seen.has("shapes")
+        and (seen.has("shapes", "[]", "points") or seen.has("imagePath") or seen.has("flags"))
+    )
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield the one Annotation of a file.
+
+    images: folder in which the image is looked for by `imagePath`, then by the name of the JSON
+    file, which is the better key where `imagePath` is wrong; its size is used where the file
+    states none. Raises UserError, with the file and field, for what cannot be read.
+    """
+    root = _json.read(path)
+    budget = _shapes.Budget()
+    name, size = _image(root, path, images)
+    groups: dict[object, list[Shape]] = {}
+    for number, node in enumerate(root.get("shapes").each()):
+        shape = _shape(node, size, budget)
+        group = node.get("group_id")
+        key = number if group.missing else (shape.label, group.label())
+        groups.setdefault(key, []).append(shape)
+    yield Annotation(
+        image=name,
+        size=size,
+        regions=tuple(Region(tuple(parts), parts[0].label) for parts in groups.values()),
+        decision=_decision(root),
+    )
+
+
+def _image(root: Node, path: Path, images: Path | None) -> tuple[str, Size]:
+    stated = root.get("imagePath")
+    name = stated.text("").strip() or path.stem
+    name = _limits.name(name, stated.where)
+    if images is not None and _names.find(images, name) is None:
+        found = _names.find(images, path.stem)
+        name = found.relative_to(images).as_posix() if found else name
+    width, height = root.get("imageWidth"), root.get("imageHeight")
+    if not (width.missing or height.missing):
+        return name, _json.size(width, height)
+    embedded = root.get("imageData")
+    if not embedded.missing and embedded.value != "":
+        data = _images.from_base64(embedded.text(), embedded.where)
+        return name, _images.size_of_bytes(data, embedded.where)
+    return name, _images.looked_up(images, name, str(path))
+
+
+def _decision(root: Node) -> str:
+    flags = root.get("flags")
+    if not isinstance(flags.value, dict):
+        return ""
+    true = [key for key, value in flags.value.items() if value is True and key != "__ignore__"]
+    return _json.clean(true[0]) if len(true) == 1 else ""
+
+
+def _shape(node: Node, size: Size, budget: _shapes.Budget) -> Shape:
+    label, kind = node.get("label").label(), node.get("shape_type").text("polygon")
+    place = node.get("points")
+    points = place.points()
+
+    def must(*counts: int) -> None:
+        if len(points) not in counts:
+            wanted = " or ".join(map(str, counts))
+            raise place.fail(f"a {kind} has {wanted} points, not {len(points)}")
+
+    if kind in _POLYGONS:
+        return _shapes.polygon(points, label, place.where)
+    if kind == "rectangle":
+        must(2, 4)
+        if len(points) == 4:
+            return _shapes.polygon(points, label, place.where)
+        return _shapes.box(*points[0], *points[1], label)
+    if kind == "circle":
+        must(2)
+        radius = math.dist(points[0], points[1])
+        return _shapes.ellipse(*points[0], radius, radius, label)
+    if kind in _LINES:
+        return _shapes.line(points, label, place.where)
+    if kind == "point":
+        must(1)
+        return _shapes.point(*points[0], label)
+    if kind == "mask":
+        must(2)
+        return _mask(node, label, points, size, budget)
+    raise node.get("shape_type").fail(
+        f"shapes of type `{kind[:40]}` are not known",
+        hint="known: polygon, rectangle, oriented_rectangle, rotation, quadrilateral, circle, "
+        "line, linestrip, point, mask",
+    )
+
+
+def _mask(
+    node: Node, label: str, points: list[tuple[float, float]], size: Size, budget: _shapes.Budget
+) -> Shape:
+    """A base64 PNG in a box whose corners are its first and last pixel, as labelme places it."""
+    stored = node.get("mask")
+    picture = _images.decode(_images.from_base64(stored.text(), stored.where), stored.where)
+    pixels = _images.marked(picture)
+    budget.take(pixels.size, stored.where)
+    (left, top), (right, bottom) = ((math.floor(x), math.floor(y)) for x, y in points)
+    if pixels.shape != (bottom - top + 1, right - left + 1):
+        raise UserError(
+            f"the mask has {pixels.shape[1]}×{pixels.shape[0]} pixels, its box "
+            f"{right - left + 1}×{bottom - top + 1}",
+            where=stored.where,
+        )
+    return _shapes.mask(pixels, left, top, label, stored.where, size)

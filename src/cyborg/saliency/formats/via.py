@@ -1,0 +1,154 @@
+"""VGG Image Annotator 1 and 2: exported JSON, project and CSV.
+
+The files state no image size, so that `size` is None; shapes are in pixels all the same. An image
+without regions is an annotation with nothing marked. Regions that the file holds twice stay two.
+Source: the VGG Image Annotator (via-1.0.x, via-2.0.x) and its exports.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation, Region, Shape
+from cyborg.saliency.formats import _csv, _json, _limits, _shapes
+from cyborg.saliency.formats._json import Node
+
+_COLUMNS = {"filename", "region_shape_attributes"}
+# The bare word that some versions write in place of a value; texts are matched first, and kept.
+_UNDEFINED = re.compile(r'("(?:[^"\\]|\\.)*")|\bundefined\b')
+_LABELS = ("label", "labels", "class", "category", "type", "name")
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether the beginning of a file shows VIA's keys or columns."""
+    seen = _json.sketch(head)
+    if seen.paths:
+        return (
+            seen.has("_via_img_metadata")
+            or seen.has("_via_settings")
+            or (seen.has("*", "filename") and seen.has("*", "regions"))
+            or _is_version_3(seen)
+        )
+    return _csv.sketch(head) >= _COLUMNS
+
+
+def _is_version_3(seen: _json.Sketch) -> bool:
+    return seen.has("project", "pid") and seen.has("project", "vid_list")
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield an Annotation per image, in the order of the file.
+
+    images: not needed. Raises UserError, with the file, the image's key or the line, and the
+    field, for what cannot be read.
+    """
+    with_start = _limits.read_bytes(path)[:4096].lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
+    if with_start[:1] in (b"{", b"["):
+        yield from _read_json(path)
+    else:
+        yield from _read_csv(path)
+
+
+def _read_json(path: Path) -> Iterator[Annotation]:
+    root = _json.read(path)
+    if root.has("project") and root.has("metadata"):
+        raise UserError(
+            "is a project of VIA 3",
+            where=path,
+            hint="exports of VIA 1 and 2 are read; VIA 3 exports COCO",
+        )
+    if root.has("_via_img_metadata"):
+        root = root.get("_via_img_metadata")
+    for key, node in root.items():
+        stated = node.get("filename")
+        name = _limits.name(stated.text() if stated.value else key, stated.where)
+        regions = node.get("regions")
+        if isinstance(regions.value, dict):  # VIA 1: "0", "1", … in place of a list
+            parts = [part for _, part in regions.items()]
+        else:
+            parts = [] if regions.missing else list(regions.each())
+        yield Annotation(name, None, tuple(_region(part) for part in parts))
+
+
+def _read_csv(path: Path) -> Iterator[Annotation]:
+    found: dict[str, list[Region]] = {}
+    for where, row in _csv.rows(path):
+        name = _limits.name(_csv.need(row, where, "filename"), where)
+        regions = found.setdefault(name, [])
+        cell = _csv.need(row, where, "region_shape_attributes")
+        attributes = row.get("region_attributes", "")
+        shape = _cell(cell, path, f"{where}: region_shape_attributes")
+        if shape.value != {}:
+            said = _cell(attributes, path, f"{where}: region_attributes")
+            regions.append(_made(shape, _label(said)))
+    for name, regions in found.items():
+        yield Annotation(name, None, tuple(regions))
+
+
+def _cell(text: str, path: Path, place: str) -> Node:
+    """The JSON in a cell of the table, with the bare word `undefined` read as null."""
+    text = _UNDEFINED.sub(lambda match: match[1] or "null", text.strip() or "{}")
+    return _json.parse(text.encode("utf-8", "replace"), path, place.removeprefix(f"{path}:"))
+
+
+def _region(node: Node) -> Region:
+    return _made(node.get("shape_attributes"), _label(node.get("region_attributes")))
+
+
+def _made(node: Node, label: str) -> Region:
+    return Region((_shape(node, label),), label)
+
+
+def _label(node: Node) -> str:
+    """The region's category: its one attribute, or among several the first of the usual names.
+
+    A choice of several (`{"a": true, "b": false}`) is the first that is true.
+    """
+    if not isinstance(node.value, dict) or not node.value:
+        return ""
+    keys = [key for key in _LABELS if key in node.value] or list(node.value)
+    if len(node.value) > 1 and keys[0] not in _LABELS:
+        return ""
+    value = node.value[keys[0]]
+    if isinstance(value, dict):
+        return next((_json.clean(k) for k, chosen in value.items() if chosen is True), "")
+    if isinstance(value, list | bool):
+        return ""
+    return Node(value, node.file, node.at).label()
+
+
+def _shape(node: Node, label: str) -> Shape:
+    kind = node.get("name").text()
+
+    def value(key: str, low: float = -_limits.MAX_COORDINATE) -> float:
+        return node.get(key).number(low)
+
+    if kind == "rect":
+        x, y = value("x"), value("y")
+        return _shapes.box(x, y, x + value("width", 0), y + value("height", 0), label)
+    if kind in ("polygon", "polyline"):
+        xs = [x.number() for x in node.get("all_points_x").each()]
+        ys = [y.number() for y in node.get("all_points_y").each()]
+        if len(xs) != len(ys):
+            raise node.fail(f"has {len(xs)} values of x and {len(ys)} of y")
+        make = _shapes.polygon if kind == "polygon" else _shapes.line
+        return make(list(zip(xs, ys, strict=True)), label, node.where)
+    if kind == "circle":
+        radius = value("r", 0)
+        return _shapes.ellipse(value("cx"), value("cy"), radius, radius, label)
+    if kind == "ellipse":
+        theta = node.get("theta")
+        turn = 0.0 if theta.missing else math.degrees(theta.number(-1000, 1000))
+        return _shapes.ellipse(
+            value("cx"), value("cy"), value("rx", 0), value("ry", 0), label, turn
+        )
+    if kind == "point":
+        return _shapes.point(value("cx"), value("cy"), label)
+    raise node.get("name").fail(
+        f"shapes of type `{kind[:40]}` are not known",
+        hint="known: rect, polygon, polyline, circle, ellipse, point",
+    )
