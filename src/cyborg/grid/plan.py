@@ -62,7 +62,9 @@ class Inputs:
 
 def plan(experiment: Experiment, root: Path = Path()) -> None:
     """Write plan/train and plan/evaluate, one file per cell, named by its fingerprint."""
-    cells = specifications(experiment, Inputs.read(root))
+    inputs = Inputs.read(root)
+    _guided(experiment, inputs)
+    cells = specifications(experiment, inputs)
     fresh = root / WORK / "plan"
     shutil.rmtree(fresh, ignore_errors=True)
     for spec in cells:
@@ -85,7 +87,7 @@ def specifications(experiment: Experiment, inputs: Inputs | None = None) -> list
     A specification holds what decides the cell's results and nothing else: whatever is in it
     retrains the cell when it changes.
     """
-    digest = cache_digest(inputs)
+    digest = _digests(inputs)
     cells = []
     for architecture in experiment.architectures:
         for variant in experiment.variants:
@@ -95,7 +97,29 @@ def specifications(experiment: Experiment, inputs: Inputs | None = None) -> list
     return cells
 
 
-def cache_digest(inputs: Inputs | None) -> Any:
+def _guided(experiment: Experiment, inputs: Inputs) -> None:
+    """Refuse variants whose maps exist for no training image: they would be cross-entropy."""
+    training = set(inputs.manifest.loc[inputs.manifest["split"] == "train", "image"])
+    for name, row in experiment.variants.items():
+        sources = experiment.data.training_sets[_training_set(experiment, name)]
+        packed = inputs.packs[
+            (inputs.packs["kind"] == row.saliency) & inputs.packs["source"].isin(sources)
+        ]
+        if row.saliency and training.isdisjoint(packed["image"]):
+            column = experiment.saliency[row.saliency].column
+            raise UserError(
+                f"no training image has a map of `{row.saliency}`",
+                where=f"params.yaml: variants.{name}.saliency",
+                hint=f"fill the column `{column}` of data/sources.csv for one of "
+                f"{', '.join(sources)}, or remove the variant",
+            )
+
+
+def _training_set(experiment: Experiment, variant: str) -> str:
+    return experiment.variants[variant].training_set or next(iter(experiment.data.training_sets))
+
+
+def _digests(inputs: Inputs | None) -> Any:
     """Inputs.digest, computed once for the many cells that read the same."""
     if inputs is None:
         return lambda *_: ""
@@ -119,7 +143,7 @@ def _architecture(experiment: Experiment, name: str) -> Spec:
 def _train(experiment: Experiment, architecture: str, variant: str, seed: int, digest: Any) -> Spec:
     row = experiment.variants[variant]
     network = _architecture(experiment, architecture)
-    training_set = row.training_set or next(iter(experiment.data.training_sets))
+    training_set = _training_set(experiment, variant)
     sources = sorted(experiment.data.training_sets[training_set])
     maps = [row.saliency] if row.saliency else []
     starts = ["cyborg.train", f"cyborg.losses.{row.loss}", *module_files(network)]
