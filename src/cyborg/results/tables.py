@@ -179,6 +179,14 @@ def metrics(table: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
+def bars(table: pd.DataFrame) -> pd.DataFrame:
+    """results/auc_bars.csv for `dvc plots`: one named bar per row."""
+    named = table[["auc_mean", "auc_sd", "ci_low", "ci_high", "runs"]].copy()
+    names = table["test_set"] + " · " + table["architecture"] + " · " + table["variant"]
+    named.insert(0, "cell", names)
+    return named.sort_values("cell", kind="stable")
+
+
 def show(root: Path = Path()) -> str:
     """The text of results/auc.md, for `cyborg show`."""
     path = root / "results" / "auc.md"

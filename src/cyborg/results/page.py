@@ -1,0 +1,150 @@
+"""report.html: one page without links or scripts, images embedded, made of registered sections.
+
+A section is a module in cyborg/results/sections with `ORDER` (int, place on the page) and
+`render(context) -> str` (HTML; empty: left out). Nothing else is edited to add one.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment
+
+import cyborg.results.sections
+from cyborg import registry
+from cyborg.config.experiment import Experiment
+from cyborg.results.cells import Results
+
+_ENVIRONMENT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What sections are made of."""
+
+    experiment: Experiment
+    results: Results
+    baseline: str
+    auc: pd.DataFrame
+    comparisons: pd.DataFrame
+    alignment: pd.DataFrame
+    operating_points: pd.DataFrame
+    baselines: dict[str, Any]  # of results/check.json: test set → kind → AUC
+    figures: dict[str, bytes]  # name without suffix → PNG
+    environments: list[tuple[dict[str, Any], int]]
+
+
+PAGE = _ENVIRONMENT.from_string(
+    """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+:root { --ink: #1d2733; --soft: #5d6b7a; --line: #dfe4ea; --accent: #0072b2; }
+body { font: 15px/1.55 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink);
+  max-width: 68rem; margin: 2.5rem auto; padding: 0 1.25rem; }
+h1 { font-size: 1.7rem; margin-bottom: .2rem; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem; padding-top: .8rem;
+  border-top: 1px solid var(--line); }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
+p, li { max-width: 50rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums;
+  font-size: .9rem; }
+caption { caption-side: bottom; white-space: normal; text-align: left;
+  color: var(--soft); padding-top: .4rem; font-size: .85rem; }
+th { text-align: left; font-weight: 600; border-bottom: 1.5px solid var(--ink); }
+th, td { padding: .28rem .8rem .28rem 0; white-space: nowrap; }
+td { border-bottom: 1px solid var(--line); }
+.n { text-align: right; }
+tr.group td { border-top: 2px solid #b9c2cc; }
+tr:hover td { background: #f6f8fa; }
+figure { margin: 1rem 0; }
+figure img { max-width: 100%; height: auto; }
+figcaption, .soft { color: var(--soft); font-size: .88rem; max-width: 50rem; }
+.note { border-left: 4px solid var(--accent); background: #f3f8fc; padding: .6rem 1rem;
+  margin: .8rem 0; max-width: 49rem; }
+.warn { border-left-color: #d55e00; background: #fdf5ef; }
+code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .88em; }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<p class="soft">{{ subtitle }}</p>
+{% for section in sections %}
+<section>
+{{ section | safe }}
+</section>
+{% endfor %}
+</body>
+</html>
+"""
+)
+
+TABLE = _ENVIRONMENT.from_string(
+    """<div class="scroll"><table>
+{% if caption %}<caption>{{ caption }}</caption>{% endif %}
+<thead><tr>
+{%- for head in heads -%}
+<th{{ ' class="n"' | safe if loop.index0 >= text }}>{{ head }}</th>
+{%- endfor -%}
+</tr></thead>
+<tbody>
+{% for row in rows %}
+<tr{{ ' class="group"' | safe if grouped and loop.previtem and loop.previtem[0] != row[0] }}>
+{%- for cell in row -%}
+<td{{ ' class="n"' | safe if loop.index0 >= text }}>{{ cell }}</td>
+{%- endfor -%}
+</tr>
+{% endfor %}
+</tbody></table></div>
+"""
+)
+
+FIGURE = _ENVIRONMENT.from_string(
+    """<figure><img alt="{{ alt }}" width="{{ width }}" src="data:image/png;base64,{{ data }}">
+<figcaption>{{ caption }}</figcaption></figure>
+"""
+)
+
+
+def table(heads: list[str], rows: list[list[str]], text: int, caption: str = "") -> str:
+    """HTML table; the first `text` columns are text, a line parts rows of another first cell."""
+    grouped = len({row[0] for row in rows}) < len(rows)
+    return TABLE.render(heads=heads, rows=rows, text=text, caption=caption, grouped=grouped)
+
+
+def figure(context: Context, name: str, caption: str) -> str:
+    """An embedded figure, or nothing where there is none of this name."""
+    if name not in context.figures:
+        return ""
+    data = base64.b64encode(context.figures[name]).decode()
+    # More dots than the page has there, so that it is sharp on fine screens. A PNG holds its
+    # width in bytes 16 to 19.
+    width = int.from_bytes(context.figures[name][16:20], "big") * 2 // 3
+    return FIGURE.render(alt=name.replace("_", " "), data=data, width=width, caption=caption)
+
+
+def html(template: str, **values: object) -> str:
+    """A small piece of HTML from a template whose values are escaped."""
+    return _ENVIRONMENT.from_string(template).render(**values)
+
+
+def page(context: Context) -> str:
+    """The whole page."""
+    family = cyborg.results.sections
+    modules = [registry.find(family, name) for name in registry.names(family)]
+    modules.sort(key=lambda module: (module.ORDER, module.__name__))
+    seeds = context.experiment.seeds
+    pairs, sets = len(context.results.seeds), len(context.results.sets)
+    return PAGE.render(
+        title=context.experiment.name,
+        subtitle=f"{pairs} combinations of architecture and variant, {len(seeds)} "
+        f"run{'s' if len(seeds) > 1 else ''} of each, {sets} test sets",
+        sections=[text for module in modules if (text := module.render(context))],
+    )

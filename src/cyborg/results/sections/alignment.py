@@ -1,0 +1,41 @@
+"""Where the networks look: CAM against human map."""
+
+from __future__ import annotations
+
+from cyborg.results.page import Context, html, table
+from cyborg.results.tables import mean_sd, number
+
+ORDER = 30
+
+
+def render(context: Context) -> str:
+    """Table of correlation and mass, or nothing where no test image has a human map."""
+    if context.alignment.empty:
+        return ""
+    heads = [
+        "architecture", "variant", "maps", "test set", "runs", "images", "correlation",
+        "inside", "chance", "inside / chance", "undefined",
+    ]  # fmt: skip
+    body = [
+        [
+            row["architecture"], row["variant"], row["maps"], row["test_set"], str(row["runs"]),
+            str(row["images"]), mean_sd(row["correlation_mean"], row["correlation_sd"]),
+            mean_sd(row["inside_mean"], row["inside_sd"]), number(row["chance_mean"]),
+            number(row["ratio"], 2), f"{row['undefined']:.1%}",
+        ]
+        for _, row in context.alignment.iterrows()
+    ]  # fmt: skip
+    return html(
+        "<h2>Where the networks look</h2><p>Class activation maps of {{ positive }} against human "
+        "maps of the same test images. This is what training with maps moves first; it says "
+        "nothing by itself about accuracy.</p>",
+        positive=context.experiment.classes[-1],
+    ) + table(
+        heads,
+        body,
+        4,
+        "Correlation: Pearson, at the size of the CAM, mean over images, then mean ± standard "
+        "deviation over runs. Inside: share of the CAM's mass inside the human regions; chance: "
+        "the share of the area they cover. Undefined: images whose correlation does not exist "
+        "(a constant map), left out of the mean.",
+    )

@@ -1,0 +1,45 @@
+"""The AUC table, its figure, and the intervals."""
+
+from __future__ import annotations
+
+from cyborg.results import tables
+from cyborg.results.page import Context, figure, html, table
+
+ORDER = 10
+
+
+def render(context: Context) -> str:
+    """Main table, figure, table of intervals."""
+    experiment = context.experiment
+    confidence = f"{experiment.report.confidence:.0%}"
+    caption = "Mean ± standard deviation over runs (seeds)."
+    if marks := tables.legend(context.auc):
+        caption += f" {marks}; the others are unseen."
+    if any(context.baselines.values()):
+        caption += (
+            " Rows “trivial”: a small classifier on thumbnails or file headers alone, on the same "
+            "test images: what is within its reach needs no face to be understood."
+        )
+    return (
+        html(
+            "<h2>AUC</h2><p>Area under the ROC curve of P({{ positive }}): the probability that "
+            "an image of this class scores above one of the others. 0.5 is chance.</p>",
+            positive=experiment.classes[-1],
+        )
+        + table(*tables.wide(context.auc, context.baselines), 2, caption)
+        + figure(
+            context,
+            "auc_bars",
+            f"Mean AUC with {confidence} interval; small dots are single runs; hollow markers "
+            "are controls (wrong maps on purpose).",
+        )
+        + html("<h3>Intervals</h3>")
+        + table(
+            *tables.long(context.auc),
+            3,
+            f"{confidence} intervals of the mean: nested bootstrap, "
+            f"{experiment.report.bootstrap} resamples of runs and of images within their class "
+            "(groups of images stay together). Images: negatives + positives. With a single run "
+            "the interval holds the sampling of images only.",
+        )
+    )

@@ -1,0 +1,33 @@
+"""ROC curves and learning curves."""
+
+from __future__ import annotations
+
+from cyborg.results.page import Context, figure, html
+
+ORDER = 40
+
+
+def render(context: Context) -> str:
+    """A figure per test set, then the courses of training."""
+    parts = [html("<h2>ROC curves</h2>")]
+    for scored in context.results.sets:
+        negatives, positives = scored.counts
+        parts.append(
+            figure(
+                context,
+                f"roc_{scored.name}",
+                f"{scored.name} ({negatives} negatives, {positives} positives): mean over runs at "
+                "fixed false-positive rates; the band reaches from the lowest to the highest run. "
+                "Numbers are AUC, mean ± standard deviation.",
+            )
+        )
+    parts.append(html("<h2>Learning curves</h2>"))
+    parts.append(
+        figure(
+            context,
+            "learning_curves",
+            "Thick: mean over runs; thin: single runs; dots: the epoch that was chosen, on "
+            "validation data. A variant whose loss has no saliency term has no curve there.",
+        )
+    )
+    return "".join(parts)

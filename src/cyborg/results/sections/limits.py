@@ -1,0 +1,47 @@
+"""What the test sets are too small to show."""
+
+from __future__ import annotations
+
+from cyborg.results.page import Context, html
+
+ORDER = 15
+FEW_IMAGES = 100  # per class; a rate of 1 % is less than one image
+FEW_RUNS = 3
+
+
+def render(context: Context) -> str:
+    """Plain statements, or nothing where there are enough images and runs."""
+    found = statements(context)
+    if not found:
+        return ""
+    return html(
+        "<h2>What these numbers cannot show</h2>"
+        "{% for text in found %}<div class='note warn'>{{ text }}</div>{% endfor %}",
+        found=found,
+    )
+
+
+def statements(context: Context) -> list[str]:
+    """A sentence on test sets with few images, one where there are few runs."""
+    found, small = [], []
+    for name, rows in context.auc.groupby("test_set", sort=False):
+        negatives, positives = int(rows["negatives"].iloc[0]), int(rows["positives"].iloc[0])
+        if min(negatives, positives) < FEW_IMAGES:
+            half = float((rows["ci_high"] - rows["ci_low"]).median() / 2)
+            small.append(f"{name} ({negatives} + {positives} images: ± {half:.2f})")
+    if small:
+        found.append(
+            f"Too small to give a rate: {', '.join(small)}. The number after ± is half the width "
+            "of the median interval of its AUCs; differences between variants are paired and may "
+            "be known better (see Comparisons), error rates of a few per cent are not known at "
+            "all."
+        )
+    runs = int(context.auc["runs"].min())
+    if runs == 1:
+        found.append(
+            "There is one run of each combination: nothing is known of the spread between runs, "
+            "and no difference between variants can be told from luck in training."
+        )
+    elif runs < FEW_RUNS:
+        found.append(f"There are {runs} runs of each combination: their spread is hardly known.")
+    return found

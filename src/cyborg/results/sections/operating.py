@@ -1,0 +1,40 @@
+"""Error rates at operating points."""
+
+from __future__ import annotations
+
+from cyborg.results.page import Context, html, table
+from cyborg.results.tables import mean_sd
+
+ORDER = 50
+SHOWN = {
+    "eer": "EER",
+    "apcer_at_bpcer_5%": "APCER₅",
+    "apcer_at_bpcer_10%": "APCER₁₀",
+    "apcer_at_half": "APCER at ½",
+    "bpcer_at_half": "BPCER at ½",
+    "calibration_error": "ECE",
+}
+
+
+def render(context: Context) -> str:
+    """A row per test set, architecture and variant; all measures are in operating_points.csv."""
+    points = context.operating_points
+    points = points[points["generator"] == ""]
+    rows = []
+    for name in dict.fromkeys(points["test_set"]):
+        own = points[points["test_set"] == name]
+        for (architecture, variant), part in own.groupby(["architecture", "variant"], sort=False):
+            values = part.set_index("measure")
+            cells = [mean_sd(values.loc[key, "mean"], values.loc[key, "sd"]) for key in SHOWN]
+            runs = str(part["runs"].iloc[0])
+            rows.append([str(name), str(architecture), str(variant), runs, *cells])
+    return html("<h2>Operating points</h2>") + table(
+        ["test set", "architecture", "variant", "runs", *SHOWN.values()],
+        rows,
+        3,
+        "APCER: share of attacks that pass; BPCER: share of bona fide images that are refused. "
+        "EER, APCER₅ and APCER₁₀ (at a BPCER of at most 5 % and 10 %) take their threshold from "
+        "the bona fide scores of the same test set: they describe the ranking. “At ½”: at "
+        "probability 0.5, a threshold that is fixed beforehand. ECE: expected calibration error. "
+        "“–”: the set has too few images for that rate.",
+    )
