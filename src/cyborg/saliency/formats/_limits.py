@@ -27,6 +27,8 @@ _short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 2, 60, 60, 
 def show(value: Any) -> str:
     """A value as it is quoted in messages: short, whatever it is."""
     text = _short.repr(value)
+    if isinstance(value, str):
+        text = text[1:-1]
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,0 +1,175 @@
+"""Label Studio: JSON, JSON-MIN, and lists of predictions.
+
+One Annotation per task and person; cancelled ones, drafts and, where there are annotations,
+predictions are left out. Positions are percent of the original image. A region that is stored as
+a tool's result and again as `labels` is one. A single choice for the whole image is the decision.
+Source: Label Studio's documentation (export formats, image annotation units) and converter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation, Region, Shape
+from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _names, _shapes
+from cyborg.saliency.formats._json import Node
+from cyborg.saliency.formats._labelstudio import Part
+
+_DONE = ("annotations", "completions")
+# Fields of a JSON-MIN record that are no control tag's results.
+_FIELDS = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"}
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether the beginning of a file shows Label Studio's keys."""
+    seen = _json.sketch(head)
+    for start in ((), ("[]",)):
+        if any(
+            seen.has(*start, done, "[]", key) for done in _DONE for key in ("result", "lead_time")
+        ):
+            return True
+        if seen.has(*start, "result") and (
+            seen.has(*start, "model_version") or seen.has(*start, "result", "[]", "from_name")
+        ):
+            return True
+        if seen.has(*start, "annotation_id") or seen.has(*start, "*", "[]", "original_width"):
+            return True
+        if seen.has(*start, "*", "[]", "rle") and seen.has(*start, "*", "[]", "format"):
+            return True
+        if seen.has(*start, "data") and any(seen.has(*start, done) for done in _DONE):
+            return True
+    return False
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield an Annotation per task and annotator, in the order of the file.
+
+    images: folder in which the size of an image is looked up where the results do not state it,
+    as in old exports. A record that names no image is that of the file's own name, if it is the
+    only one. Raises UserError, with file, record and field, for what cannot be read.
+    """
+    root = _json.read(path)
+    tasks = list(root.each()) if isinstance(root.value, list) else [root]
+    only = path.stem if len(tasks) == 1 else None
+    for task in tasks:
+        done = next((key for key in _DONE if task.has(key)), None)
+        if done:
+            name = _image_of(task, only)
+            records = [] if task.get(done).missing else list(task.get(done).each())
+            for record in records:
+                if record.get("was_cancelled").value is not True:
+                    parts = _labelstudio.results(record.get("result"))
+                    said = _annotation(record, name, parts, images)
+                    if not said.annotator and len(records) > 1:
+                        # Several people, none named: the number of the annotation tells them apart.
+                        said = replace(said, annotator=f"annotation {record.get('id').label()}")
+                    yield said
+        elif task.has("result"):
+            parts = _labelstudio.results(task.get("result"))
+            yield _annotation(task, _image_of(task, only), parts, images)
+        else:
+            yield _annotation(task, _image_of(task, only), _minimal(task), images)
+
+
+def _annotation(record: Node, name: str, parts: list[Part], images: Path | None) -> Annotation:
+    sizes = {part.size for part in parts if part.size}
+    if len(sizes) > 1:
+        raise record.fail(f"its results state several sizes of the image: {sorted(sizes)}")
+    size = next(iter(sizes), None)
+    if size is None and parts:
+        size = _images.needed(images, name, record.where)
+    budget = _shapes.Budget()
+    regions: dict[object, tuple[Shape, str]] = {}
+    for part in parts:
+        assert size is not None
+        known = regions.get(part.key)
+        if known is None:
+            regions[part.key] = (_labelstudio.shape(part, size, budget), part.label)
+        elif part.label and not known[1]:
+            regions[part.key] = (known[0], part.label)
+    seconds = record.get("lead_time")
+    return Annotation(
+        image=name,
+        size=size,
+        regions=tuple(
+            Region((_labelstudio.labelled(shape, label),), label)
+            for shape, label in regions.values()
+        ),
+        annotator=_person(record),
+        decision=_decision(record),
+        seconds=float("nan") if seconds.missing else seconds.number(0, 1e12),
+    )
+
+
+def _person(record: Node) -> str:
+    who = record.get("completed_by", "annotator", "model_version")
+    if isinstance(who.value, dict):
+        return who.get("email", "id").label()
+    return who.label()
+
+
+def _decision(record: Node) -> str:
+    """The one choice that was made for the whole image, else ""."""
+    made: list[str] = []
+    if record.has("result"):
+        for result in record.get("result").each():
+            value = result.get("value")
+            if result.get("type").value == "choices" and isinstance(value.value, dict):
+                whole = not any(key in value.value for key in ("x", "points", "rle", "start"))
+                if whole and not value.get("choices").missing:
+                    made += [choice.label() for choice in value.get("choices").each()]
+    else:
+        for key in ("choice", "choices"):
+            value = record.get(key)
+            if isinstance(value.value, dict) and isinstance(value.value.get("choices"), list):
+                made += [choice.label() for choice in value.get("choices").each()]
+            elif isinstance(value.value, str):
+                made.append(value.label())
+    return made[0] if len(made) == 1 else ""
+
+
+def _image_of(task: Node, only: str | None) -> str:
+    """The image's name as the task states it."""
+    data = task.get("data")
+    fields = data if isinstance(data.value, dict) else task
+    found = fields.get("image")
+    if not isinstance(found.value, str):
+        texts = [
+            node
+            for key, node in fields.items()
+            if isinstance(node.value, str) and key not in _FIELDS and _looks_like_image(node.value)
+        ]
+        if len(texts) > 1:
+            raise task.fail(
+                "names several images: " + ", ".join(_limits.show(t.value) for t in texts[:4]),
+                hint="name the field of the image `image`",
+            )
+        if texts:
+            found = texts[0]
+        elif only is not None:
+            return only
+        else:
+            raise task.fail("does not name its image")
+    return _limits.name(found.text(), found.where)
+
+
+def _looks_like_image(text: str) -> bool:
+    parts = next(iter(_names.spellings(text.partition("?")[0])), [""])
+    return Path(parts[-1]).suffix.lower() in _names.IMAGES
+
+
+def _minimal(record: Node) -> list[Part]:
+    """The regions of a JSON-MIN record: lists of values, one per control tag."""
+    parts: list[Part] = []
+    if not record.object():
+        raise UserError("is an empty record", where=record.where)
+    for key, values in record.items():
+        if key in _FIELDS or not isinstance(values.value, list):
+            continue
+        for node in values.each():
+            if isinstance(node.value, dict) and _labelstudio.is_region(node):
+                parts.append(_labelstudio.part(node, node, identity=None))
+    return parts
