@@ -1,4 +1,4 @@
-"""A project folder of a few tiny images with packs and manifest, and specifications of its cells."""
+"""A project folder of a few tiny images, with packs and manifest, and specifications of cells."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ State = dict[str, Tensor]
 class Progress:
     """How far a training has come.
 
-    epoch: finished epochs, counted from one; history: one row each; best: state dict (on the CPU) of the chosen
-    epoch `selected` and its validation measures; improved: last epoch that was better than all
-    before (an equal one is chosen, but is no improvement).
+    epoch: number of finished epochs; history: one row each; best: state dict (on the CPU) of the
+    chosen epoch `selected` and its validation measures; improved: last epoch that was better than
+    all before (an equal one is chosen, but is no improvement). Epochs count from one, 0 is none.
     """
 
     epoch: int = 0

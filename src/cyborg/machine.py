@@ -76,14 +76,22 @@ def _processor() -> str:
 
 
 def explained(error: BaseException, key: str) -> BaseException:
-    """An error of torch; as a UserError that names the parameter to lower where memory ran out."""
+    """An error of torch, as a UserError where it says that memory ran out or a compiler is absent.
+
+    key: the parameter to lower where memory ran out.
+    """
     text = str(error).lower()
     signs = ("out of memory", "allocate memory", "not enough memory", "unable to allocate")
-    if not isinstance(error, MemoryError) and not any(sign in text for sign in signs):
-        return error
-    return UserError(
-        "out of memory",
-        where=f"params.yaml: {key}",
-        hint=f"lower `{key}` (with training.accumulate raised as much, the result stays nearly the "
-        "same), use a smaller image_size, or run fewer cells at a time",
-    )
+    if isinstance(error, MemoryError) or any(sign in text for sign in signs):
+        return UserError(
+            "out of memory",
+            where=f"params.yaml: {key}",
+            hint=f"lower `{key}`, use a smaller image_size, or run fewer cells at a time",
+        )
+    if "no working c++ compiler" in text or "invalidcxxcompiler" in type(error).__name__.lower():
+        return UserError(
+            "torch.compile finds no C++ compiler",
+            where="params.yaml: training.compile",
+            hint="install one (g++), or leave `compile: false`",
+        )
+    return error

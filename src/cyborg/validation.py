@@ -72,7 +72,7 @@ def validate(
     if not outputs:
         return {"accuracy": math.nan, "auc": math.nan, "loss": math.nan}
     logits = torch.cat(outputs).cpu().double()
-    labels = torch.from_numpy(validation.labels)
+    labels = torch.tensor(validation.labels)
     return {
         "accuracy": (logits.argmax(1) == labels).double().mean().item(),
         "auc": auc(logits.softmax(1).numpy(), validation.labels),

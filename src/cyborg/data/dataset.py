@@ -66,7 +66,7 @@ class Pack:
             path = self.folder / f"{self.sources[number]}.npy"
             try:
                 array = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise UserError(
                     f"cannot be read: {error}", where=path, hint="run `dvc repro pack`"
                 ) from error
