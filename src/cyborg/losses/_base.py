@@ -7,7 +7,9 @@ constant `NEEDS` and is handed in by the training loop under the same name:
 `images`         the network's normalised input [B,3,S,S], made to require its gradient before
                  the forward pass from which logits and features come
 `network`        function of such images that gives (logits [B,K], features [B,C,H,W])
-`sample_weight`  [B], one non-negative number per sample
+`sample_weight`  [B], one positive number per sample, NaN where none is known
+`learned`        the module that `learn(image_size, map_size, seed)` of the loss made when training
+                 began; its parameters are trained with those of the network
 
 `MAPS = "images"` says that the loss wants the human maps at the size of the input rather than of
 the features; it resizes what it is given.
@@ -22,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cyborg.errors import UserError
-from cyborg.models.cam import full_precision
+from cyborg.models.cam import class_activation_map, full_precision
 
 
 class LossOutput(NamedTuple):
@@ -37,12 +39,13 @@ class LossOutput(NamedTuple):
     cam: Tensor | None = None
 
 
-def unit_range(maps: Tensor) -> Tensor:
+def unit_range(maps: Tensor, epsilon: float = 0.0) -> Tensor:
     """Min-max normalise each map of [B,H,W] to 0..1; a constant map becomes zeros.
 
     Constant means up to rounding: the equal pixels of a map that was summed in another order
     differ in the last digit, and that noise must not be blown up to 0..1. The divisor is replaced,
     not the quotient: choosing the result with `where` would give a right value and a NaN gradient.
+    epsilon: added to the divisor, for losses whose published code does so.
     """
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     spread = high - low
@@ -50,13 +53,26 @@ def unit_range(maps: Tensor) -> Tensor:
     floor = torch.maximum(low.abs(), high.abs()).detach() * (8 * precision.eps)
     varies = spread.detach() > floor.clamp(min=precision.tiny)
     centred = torch.where(varies, maps - low, torch.zeros_like(maps))
-    return centred / torch.where(varies, spread, torch.ones_like(spread))
+    return centred / torch.where(varies, spread + epsilon, torch.ones_like(spread))
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy of logits [B,K] and labels [B], never in half precision."""
+def grad_cam(features: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
+    """Grad-CAM [B,H,W] without its final ReLU, its channel weights held constant.
+
+    Behind global average pooling and one linear layer, the mean gradient of a logit with respect
+    to a channel is that channel's class weight divided by the number of positions: no backward
+    pass is needed. The published codes of GradIA and RES let no gradient through these weights.
+    """
+    positions = features.shape[-2] * features.shape[-1]
+    return class_activation_map(features, weight.detach(), classes) / positions
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, smoothing: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """Cross-entropy of logits [B,K] and labels [B], never in half precision."""
     return functional.cross_entropy(
-        logits.to(full_precision(logits)), labels, label_smoothing=smoothing
+        logits.to(full_precision(logits)), labels, label_smoothing=smoothing, reduction=reduction
     )
 
 
@@ -83,6 +99,19 @@ def human_maps(saliency: Tensor, like: Tensor, present: Tensor | None) -> tuple[
     present = present.to(like.device, torch.bool)
     human = saliency.to(like.device, full_precision(like))
     return torch.where(present[:, None, None], human, torch.zeros_like(human)), present
+
+
+def resize_maps(saliency: Tensor, size: tuple[int, int], present: Tensor | None) -> Tensor:
+    """Human maps [B,h,w] at another size [B,*size], bilinear; missing ones become zeros first."""
+    maps = saliency if saliency.is_floating_point() else saliency.float()
+    maps = maps.to(full_precision(maps))
+    if present is not None:
+        maps = torch.where(present.to(maps.device, torch.bool)[:, None, None], maps, 0.0)
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    return functional.interpolate(
+        maps[:, None], size=tuple(size), mode="bilinear", antialias=True, align_corners=False
+    )[:, 0]
 
 
 def mean_present(values: Tensor, present: Tensor, reduction: str = "present") -> Tensor:

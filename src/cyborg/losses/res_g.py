@@ -1,0 +1,87 @@
+"""RES-G: a robust explanation loss, with human maps widened by a fixed Gaussian.
+
+    L = CE(z, y) + strength · [ relu( mean |tanh(5 (M - a)) - F| - eta ) + mean |M - T(F₊)| ]
+
+M is Grad-CAM of the true class without ReLU, min-max normalised; F labels pixels 1, -1 or 0
+(unknown), the first mean is over labelled pixels, a is the threshold of the batch under which most
+labels hold; T is a 3×3 Gaussian, scaled to a highest value of one. Source: Gao et al., RES: A
+Robust Framework for Guiding Visual Explanation, KDD 2022, arXiv 2206.13413; code YuyangGao/RES,
+RES.py. There F comes from two annotations, what to look at and what not; `negative` says what
+stands in for the second, `threshold` what makes a human map binary (both of this project).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cyborg.config.base import Parameters
+from cyborg.losses._base import (
+    LossOutput,
+    cross_entropy,
+    grad_cam,
+    human_maps,
+    mean_present,
+    unit_range,
+)
+from cyborg.losses._res import labels_of, robust_distance
+
+
+class Options(Parameters):
+    """Options of `res_g`."""
+
+    strength: float = Field(1.0, ge=0, description="weight of the explanation loss")
+    eta: float = Field(
+        0.0, ge=0, description="distance that is forgiven (0.1 in the sample script)"
+    )
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="share of a map's highest value from which a pixel is marked"
+    )
+    negative: Literal["unknown", "avoid"] = Field(
+        "unknown", description="what unmarked pixels are: unknown, or not to be looked at"
+    )
+
+
+def res_g_loss(
+    logits: Tensor,
+    labels: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    saliency: Tensor,
+    *,
+    strength: float = 1.0,
+    eta: float = 0.0,
+    threshold: float = 0.5,
+    negative: str = "unknown",
+    present: Tensor | None = None,
+) -> LossOutput:
+    """Cross-entropy and robust distance of Grad-CAM from human maps.
+
+    logits [B,K], labels [B], features [B,C,H,W], weight [K,C], saliency [B,H,W], present [B].
+    """
+    cam = grad_cam(features, weight, labels)
+    human, present = human_maps(saliency, cam, present)
+    truth = labels_of(human, threshold, negative)
+    model = unit_range(cam, epsilon=1e-6)
+    widened = widen(truth.clamp(min=0))
+    soft = mean_present((model - widened).abs().mean((1, 2)), present)
+    agreement = robust_distance(model, truth, eta) + soft
+    classification = cross_entropy(logits, labels)
+    return LossOutput(classification + strength * agreement, classification, agreement, cam)
+
+
+def widen(marked: Tensor) -> Tensor:
+    """Marked pixels [B,H,W] through the 3×3 Gaussian of OpenCV (1 2 1), highest value one.
+
+    At the edge the neighbour inside is reflected (a side of one pixel repeats itself).
+    """
+    row = torch.tensor([0.25, 0.5, 0.25], dtype=marked.dtype, device=marked.device)
+    kernel = (row[:, None] * row[None, :])[None, None]
+    mode = "reflect" if min(marked.shape[-2:]) > 1 else "replicate"
+    padded = functional.pad(marked[:, None], (1, 1, 1, 1), mode=mode)
+    smooth = functional.conv2d(padded, kernel)[:, 0]
+    return smooth / (smooth.amax((1, 2), keepdim=True) + 1e-6)

@@ -1,0 +1,111 @@
+"""RES-L: a robust explanation loss, with human maps imputed by a convolution that is learned.
+
+As RES-G (cyborg.losses.res_g), but T is one convolution from the binary map at the size of the
+image to the size of the map: kernel twice its stride, min-max normalised, trained along with the
+network. Source: Gao et al., RES, KDD 2022, arXiv 2206.13413; code YuyangGao/RES, RES.py, `S1`
+(224 pixels to 7: kernel 64, stride 32).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cyborg.config.base import Parameters
+from cyborg.losses._base import (
+    LossOutput,
+    cross_entropy,
+    grad_cam,
+    human_maps,
+    mean_present,
+    resize_maps,
+    unit_range,
+)
+from cyborg.losses._res import labels_of, robust_distance
+
+NEEDS = frozenset({"learned"})
+MAPS = "images"
+
+
+class Options(Parameters):
+    """Options of `res_l`."""
+
+    strength: float = Field(1.0, ge=0, description="weight of the explanation loss")
+    eta: float = Field(
+        0.0, ge=0, description="distance that is forgiven (0.1 in the sample script)"
+    )
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="share of a map's highest value from which a pixel is marked"
+    )
+    negative: Literal["unknown", "avoid"] = Field(
+        "unknown", description="what unmarked pixels are: unknown, or not to be looked at"
+    )
+
+
+class Imputation(nn.Module):
+    """Binary maps [B,S,S] to maps [B,h,w]: one convolution whose kernel is twice its stride."""
+
+    def __init__(self, image_size: int, map_size: tuple[int, int]):
+        super().__init__()
+        self.map_size = map_size
+        # An even stride, so that half of it pads each side; other sizes are resized to fit it.
+        self.stride = max(2 * round(image_size / max(map_size) / 2), 2)
+        self.convolution = nn.Conv2d(1, 1, 2 * self.stride, self.stride, self.stride // 2)
+
+    def forward(self, marked: Tensor) -> Tensor:
+        """Marked pixels [B,S,S] of any size, to maps [B,h,w] in 0..1."""
+        size = (self.map_size[0] * self.stride, self.map_size[1] * self.stride)
+        fitted = functional.interpolate(marked[:, None], size=size, mode="nearest-exact")
+        weight = self.convolution.weight.to(fitted.dtype)
+        bias = self.convolution.bias
+        imputed = functional.conv2d(
+            fitted,
+            weight,
+            None if bias is None else bias.to(fitted.dtype),
+            self.stride,
+            self.stride // 2,
+        )
+        return unit_range(imputed[:, 0], epsilon=1e-6)
+
+
+def learn(image_size: int, map_size: tuple[int, int], seed: int) -> Imputation:
+    """The transformation that is trained with the network; its first values come from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Imputation(image_size, map_size)
+
+
+def res_l_loss(
+    logits: Tensor,
+    labels: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    saliency: Tensor,
+    *,
+    strength: float = 1.0,
+    eta: float = 0.0,
+    threshold: float = 0.5,
+    negative: str = "unknown",
+    present: Tensor | None = None,
+    learned: nn.Module,
+) -> LossOutput:
+    """Cross-entropy and robust distance of Grad-CAM from human maps and imputed maps.
+
+    logits [B,K], labels [B], features [B,C,H,W], weight [K,C], saliency [B,S,S] at the size of the
+    image, present [B], learned: what `learn` gave.
+    """
+    cam = grad_cam(features, weight, labels)
+    coarse = resize_maps(saliency, (cam.shape[1], cam.shape[2]), present)
+    human, present = human_maps(coarse, cam, present)
+    truth = labels_of(human, threshold, negative)
+    fine, _ = human_maps(saliency, saliency, present)
+    model = unit_range(cam, epsilon=1e-6)
+    imputed = learned(labels_of(fine.to(cam), threshold, "unknown"))
+    soft = mean_present((model - imputed).abs().mean((1, 2)), present)
+    agreement = robust_distance(model, truth, eta) + soft
+    classification = cross_entropy(logits, labels)
+    return LossOutput(classification + strength * agreement, classification, agreement, cam)
