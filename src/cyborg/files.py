@@ -9,9 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyborg.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -74,6 +77,12 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON atomically: sorted keys, two spaces, no NaN."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a Parquet table atomically, without its row labels."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def read_json(path: str | Path) -> Any:

@@ -78,10 +78,10 @@ class Check(Parameters):
     """`check`: what stops the build, and from which point on a confound is reported."""
 
     near_duplicate_bits: int = Field(
-        4, ge=0, le=16, description="perceptual hashes (64 bit) this near are compared further"
+        8, ge=0, le=16, description="perceptual hashes (64 bit) this near are compared further"
     )
     near_duplicate_correlation: float = Field(
-        0.97, gt=0, le=1, description="thumbnails correlated this much are the same picture"
+        0.95, gt=0, le=1, description="thumbnails correlated this much are the same picture"
     )
     on_near_duplicates: Literal["stop", "warn"] = Field(
         "stop", description="what happens where a test image occurs in training"
