@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file that holds Progress and the states of network, optimiser and gradient scaler.
+    """One file: Progress, and the states of what is trained, of optimiser and gradient scaler.
 
     path: the file, None to keep nothing; identity: what the training is (of its specification);
     the checkpoint of another is not used.
@@ -46,7 +46,7 @@ class Checkpoint:
     def save(
         self,
         progress: Progress,
-        network: nn.Module,
+        trained: nn.Module,
         optimiser: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
     ) -> None:
@@ -55,8 +55,8 @@ class Checkpoint:
             return
         state = {
             "identity": self.identity,
-            "progress": asdict(progress),
-            "network": network.state_dict(),
+            "progress": vars(progress),
+            "trained": trained.state_dict(),
             "optimiser": optimiser.state_dict(),
             "scaler": scaler.state_dict(),
         }
@@ -65,7 +65,7 @@ class Checkpoint:
 
     def restore(
         self,
-        network: nn.Module,
+        trained: nn.Module,
         optimiser: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
     ) -> Progress:
@@ -81,7 +81,7 @@ class Checkpoint:
             return Progress()
         if not isinstance(state, dict) or state.get("identity") != self.identity:
             return Progress()
-        network.load_state_dict(state["network"])
+        trained.load_state_dict(state["trained"])
         optimiser.load_state_dict(state["optimiser"])
         scaler.load_state_dict(state["scaler"])
         return Progress(**state["progress"])

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from cyborg.data.dataset import Pack, Part, images, part
 from cyborg.errors import UserError
-from cyborg.files import replacing
+from cyborg.files import replacing, write_table
 from cyborg.losses._base import unit_range
 from cyborg.machine import device, explained, prepare
 from cyborg.models.cam import class_activation_map
@@ -67,9 +67,9 @@ def evaluate_cell(
         name: np.flatnonzero(np.isin(rows.sources.astype(str), spec["test_sets"][name]))
         for name in sorted(spec["test_sets"])
     }
-    _write_table(out / "scores.parquet", _scores(spec["classes"], rows, members, scores))
+    write_table(out / "scores.parquet", _scores(spec["classes"], rows, members, scores))
     packs = {name: Pack(root, name, size) for name in sorted(spec["maps"])}
-    _write_table(out / "alignment.parquet", _alignment(packs, rows, members, cams))
+    write_table(out / "alignment.parquet", _alignment(packs, rows, members, cams))
     chosen = _chosen(spec["evaluation"]["gallery"], packs, rows, members)
     gallery = _gallery(spec["classes"], rows, chosen, scores[:, -1], cams)
     gallery["images"] = images(root, size, gallery["names"].tolist())
@@ -272,8 +272,3 @@ def _first_maps(packs: dict[str, Pack], size: int, names: list[str]) -> np.ndarr
         positions = pack.locate(names)
         human[positions >= 0] = pack.take(positions[positions >= 0])
     return human
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 import cyborg.losses
 import cyborg.saliency.controls
@@ -22,9 +23,9 @@ from cyborg.data.batches import Epochs, Samples
 from cyborg.data.dataset import Part, images, maps, part
 from cyborg.errors import UserError
 from cyborg.files import canonical, replacing, sha256_bytes, write_json, write_text
-from cyborg.losses._base import LossOutput
 from cyborg.machine import device, environment, explained, prepare
 from cyborg.models.network import Network, NetworkOutput, build
+from cyborg.objective import Objective
 from cyborg.optimisation import learning_rate, optimiser
 from cyborg.seeds import derived, numpy_generator
 from cyborg.validation import Validation, gain, validate
@@ -32,17 +33,6 @@ from cyborg.validation import Validation, gain, validate
 PRECISION = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MEASURES = ("accuracy", "auc", "loss")
 SPLITS = ("train", "validation")
-
-
-class Objective(NamedTuple):
-    """A loss of cyborg/losses with its options, and what it wants beyond logits and features.
-
-    needs: names among `images`, `network`, `sample_weight`; full_maps: maps of the images' size.
-    """
-
-    loss: Callable[..., LossOutput]
-    needs: frozenset[str] = frozenset()
-    full_maps: bool = False
 
 
 def train(
@@ -64,9 +54,10 @@ def train(
     half = training.precision != "float32"
     autocast = partial(torch.autocast, where.type, PRECISION[training.precision], half)
     forward = torch.compile(network.outputs) if training.compile else network.outputs
-    optimise = optimiser(network, training)
+    trained = nn.ModuleList([network, objective])  # a few losses learn something, too
+    optimise = optimiser(trained, training)
     scaler = torch.amp.GradScaler(where.type, enabled=training.precision == "float16")
-    run = checkpoint.restore(network, optimise, scaler)
+    run = checkpoint.restore(trained, optimise, scaler)
 
     def through(normalised: Tensor) -> NetworkOutput:
         with autocast():
@@ -78,7 +69,7 @@ def train(
             break
         # Every epoch has its own seeds, so that no random state need be kept to resume.
         torch.manual_seed(derived(seed, "network", epoch))
-        network.train()
+        trained.train()
         sums = torch.zeros(3, device=where)
 
         for step, batches in enumerate(data.epoch(epoch), start=epoch * data.steps):
@@ -88,22 +79,12 @@ def train(
             count = sum(len(rows) for rows in batches)
             for rows in batches:
                 batch = data.batch(rows)
-                inputs = network.normalise(batch.images)
-                inputs.requires_grad_("images" in objective.needs)
-                logits, features, weight = through(inputs)  # once: the map is made from features
-                offered = {"images": inputs, "network": through, "sample_weight": batch.weight}
-                parts = objective.loss(
-                    logits,
-                    batch.labels,
-                    features,
-                    weight,
-                    batch.saliency,
-                    present=batch.present,
-                    **{name: offered[name] for name in objective.needs},
-                )
-                scaler.scale(parts.total * (len(rows) / count)).backward()
+                inputs = objective.prepared(network.normalise(batch.images))
+                output = through(inputs)  # once: the loss makes its map from the features
+                loss = objective(output, batch, inputs, through)
+                scaler.scale(loss.total * (len(rows) / count)).backward()
                 # Added up on the device: to read a value here would be to wait in every step.
-                sums += torch.stack([value.detach() for value in parts[:3]]).float() * len(rows)
+                sums += torch.stack([part.detach() for part in loss[:3]]).float() * len(rows)
             scaler.step(optimise)
             scaler.update()
             optimise.zero_grad()
@@ -127,7 +108,7 @@ def train(
             **{f"validation_{name}": measures[name] for name in MEASURES},
         }
         run.history.append(row)
-        checkpoint.save(run, network, optimise, scaler)
+        checkpoint.save(run, trained, optimise, scaler)
         report(row)
     return run
 
@@ -150,12 +131,15 @@ def train_cell(
     prepare(where)
     classes, seed = spec["classes"], spec["seed"]
     training = Training.model_validate(spec["training"])
-    objective = _objective(spec, training)
-    network = build(spec["architecture"], classes=len(classes), seed=seed).to(where)
-    if training.channels_last:
-        network.to(memory_format=torch.channels_last)
+    network = build(spec["architecture"], classes=len(classes), seed=seed)
     size = network.image_size
-    map_size = (size, size) if objective.full_maps else network.map_size
+    module = registry.find(cyborg.losses, spec["loss"]["name"])
+    objective = Objective(module, spec["loss"]["options"], size, network.map_size, seed)
+    _compatible(training, objective, spec["loss"]["name"])
+    memory = torch.channels_last if training.channels_last else torch.contiguous_format
+    network.to(memory_format=memory)
+    network.to(where)
+    objective.to(where)
     parts = {split: part(root, spec["sources"], split, classes) for split in SPLITS}
     validation = Validation.of(root, size, parts["validation"])
     checkpoint = Checkpoint(work / "state.pt" if work else None, sha256_bytes(canonical(spec)))
@@ -166,7 +150,13 @@ def train_cell(
 
     try:
         samples = _samples(spec, parts["train"], root, size, where)
-        data = Epochs(samples, parts["train"].sources, training, map_size, seed)
+        data = Epochs(samples, parts["train"].sources, training, objective.map_size, seed)
+        if "sample_weight" in objective.needs and np.isnan(parts["train"].weights).all():
+            raise UserError(
+                f"`{spec['loss']['name']}` needs weights of samples, and no training image has one",
+                where=root / "data/manifest.parquet",
+                hint="its column `sample_weight` holds them (docs/formats.md#manifest)",
+            )
         run = train(network, objective, data, validation, training, seed, checkpoint, report)
     except (MemoryError, RuntimeError) as error:
         raise explained(error, "training.batch_size") from error
@@ -178,13 +168,9 @@ def train_cell(
     _write(out, run, training, counts, environment(where))
 
 
-def _objective(spec: dict[str, Any], training: Training) -> Objective:
-    """The loss that a specification names, with its options filled in."""
-    name = spec["loss"]["name"]
-    module = registry.find(cyborg.losses, name)
-    options = module.Options.model_validate(spec["loss"]["options"]).model_dump()
-    needs = frozenset(getattr(module, "NEEDS", ()))
-    if training.compile and needs & {"images", "network"}:
+def _compatible(training: Training, objective: Objective, name: str) -> None:
+    """Refuse parameters that contradict each other."""
+    if training.compile and objective.needs & {"images", "network"}:
         raise UserError(
             f"`{name}` needs derivatives that a compiled network does not have",
             where="params.yaml: training.compile",
@@ -196,20 +182,18 @@ def _objective(spec: dict[str, Any], training: Training) -> Objective:
             where="params.yaml: training.early_stopping",
             hint="select by accuracy, auc or loss, or leave early_stopping null",
         )
-    loss = partial(getattr(module, f"{name}_loss"), **options)
-    return Objective(loss, needs, getattr(module, "MAPS", "features") == "images")
 
 
 def _samples(spec: dict[str, Any], rows: Part, root: Path, size: int, where: Any) -> Samples:
     """The training part on the device, with the maps that the variant is guided by."""
     pixels = images(root, size, rows.names)
     if spec["saliency"] is None:
-        return Samples(pixels, rows.labels, device=where)
+        return Samples(pixels, rows.labels, weights=rows.weights, device=where)
     human, owners = maps(root, spec["saliency"], size, rows.names)
     if spec["control"] != "none":
         control = registry.find(cyborg.saliency.controls, spec["control"]).control
         human = control(human, rows.labels[owners], numpy_generator(spec["seed"], "control"))
-    return Samples(pixels, rows.labels, human, owners, device=where)
+    return Samples(pixels, rows.labels, human, owners, rows.weights, where)
 
 
 def _diverged(epoch: int, training: Training) -> UserError:

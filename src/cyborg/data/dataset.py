@@ -123,12 +123,16 @@ def located(pack: Pack, names: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of the manifest: image names, class numbers int64 [N], sources and generators."""
+    """Rows of the manifest: image names, class numbers int64 [N], sources and generators.
+
+    weights float64 [N]: the optional column `sample_weight`, NaN where it or its value is missing.
+    """
 
     names: list[str]
     labels: np.ndarray
     sources: np.ndarray
     generators: np.ndarray
+    weights: np.ndarray
 
     def __len__(self) -> int:
         return len(self.names)
@@ -140,9 +144,9 @@ def part(root: Path, sources: Sequence[str], split: str, classes: Sequence[str])
     Raises UserError where a row's label is not among `classes`.
     """
     path = root / MANIFEST
-    columns = ["image", "source", "label", "generator"]
     filters = [("source", "in", list(sources)), ("split", "==", split)]
-    rows = _table(path, columns, "split", filters=filters).sort_values("image")
+    rows = _table(path, None, "split", filters=filters).sort_values("image")
+    weights = rows.get("sample_weight", pd.Series(np.nan, index=rows.index))
     numbers = rows["label"].map({name: n for n, name in enumerate(classes)})
     if numbers.isna().any():
         row = rows[numbers.isna()].iloc[0]
@@ -156,10 +160,11 @@ def part(root: Path, sources: Sequence[str], split: str, classes: Sequence[str])
         numbers.to_numpy(dtype=np.int64),
         rows["source"].to_numpy(dtype=object),
         rows["generator"].fillna("").to_numpy(dtype=object),
+        weights.to_numpy(dtype=np.float64),
     )
 
 
-def _table(path: Path, columns: list[str], stage: str, filters: list) -> pd.DataFrame:
+def _table(path: Path, columns: list[str] | None, stage: str, filters: list) -> pd.DataFrame:
     if not path.is_file():
         raise UserError("there is no such file", where=path, hint=f"run `dvc repro {stage}`")
     try:
