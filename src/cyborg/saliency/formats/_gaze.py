@@ -1,0 +1,138 @@
+"""Tables of gaze: fixations or raw samples in CSV, and the arrays that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.formats import _csv, _limits
+
+Row = dict[str, str]
+_IMAGE = ("image", "filename", "file_name", "stimulus", "img")
+_SUBJECT = ("subject", "participant", "observer", "annotator", "worker_id")
+# Pairs of columns (x, y) and the number that is added to reach the model's pixels.
+_POSITIONS = (("x", "y", 0.0), ("col0", "row0", 0.5), ("col1", "row1", -0.5))
+_BARE = {"duration", "time", "timestamp", "t", "start", "end", "row", "col", "column"}
+_TIMES = ("time", "timestamp", "t")
+_NOTHING = {"", "nan", "na", "n/a", "null", "none", "."}
+
+
+def is_table(columns: frozenset[str]) -> bool:
+    """Whether these columns are those of a table of gaze."""
+    placed = any({x, y} <= columns for x, y, _ in _POSITIONS) or {"row", "col"} <= columns
+    return placed and bool(columns & set(_IMAGE)) and "region_shape_attributes" not in columns
+
+
+def from_rows(coord: np.ndarray, base: int) -> np.ndarray:
+    """Fixations [n,3] (x, y, duration unknown) from [n,2] row and column counted from `base`."""
+    unknown = np.full(len(coord), np.nan)
+    return np.stack([coord[:, 1] - base + 0.5, coord[:, 0] - base + 0.5, unknown], axis=1)
+
+
+def check(values: np.ndarray, where: str) -> None:
+    """UserError for positions beyond any screen and negative durations; NaN is lost gaze."""
+    with np.errstate(invalid="ignore"):
+        if (np.abs(values[:, :2]) > _limits.MAX_COORDINATE).any():
+            raise UserError("has positions far beyond any screen", where=where)
+        if (values[:, 2] < 0).any() or np.isinf(values[:, 2]).any():
+            raise UserError("has negative or infinite durations", where=where)
+
+
+def table(path: Path) -> Iterator[Annotation]:
+    """Yield an Annotation per image and subject of a table, in the order of the file."""
+    found: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
+    sizes: dict[tuple[str, str], tuple[int, int] | None] = {}
+    columns: frozenset[str] = frozenset()
+    samples = False
+    for where, row in _csv.rows(path):
+        if not columns:
+            columns = frozenset(row)
+            _clear(columns, f"{path}:1")
+            samples = _is_raw(columns)
+        name = _limits.name(_csv.need(row, where, *_IMAGE), where)
+        key = name, next((row[c].strip() for c in _SUBJECT if c in row), "")
+        size = _size(row, where)
+        if sizes.setdefault(key, size) != size:
+            raise UserError("states another size of the image than the rows before", where=where)
+        order = _value(row, "order", where)
+        x, y, third = _position(row, samples, where)
+        found.setdefault(key, []).append((order, x, y, third))
+    for key, rows in found.items():
+        values = np.array(rows, dtype=np.float64)
+        if "order" in columns:
+            values = values[np.argsort(values[:, 0], kind="stable")]
+        if not samples:
+            check(values[:, 1:], f"{path}: {_limits.show(key[0])}")
+        yield Annotation(
+            key[0],
+            sizes[key],
+            annotator=key[1],
+            fixations=None if samples else values[:, 1:],
+            samples=values[:, 1:] if samples else None,
+        )
+
+
+def _is_raw(columns: frozenset[str]) -> bool:
+    """Raw samples have a time and neither duration nor end."""
+    timed = any(f"{name}_{unit}" in columns for name in _TIMES for unit in ("ms", "s"))
+    return timed and not columns & {"duration_ms", "duration_s", "end_ms", "end_s"}
+
+
+def _clear(columns: frozenset[str], where: str) -> None:
+    bare = sorted(columns & _BARE)
+    if bare:
+        raise UserError(
+            f"the column `{bare[0]}` does not tell its unit or where it counts from",
+            where=where,
+            hint="times: `duration_ms`, `duration_s`, `start_ms`, `end_ms`, `time_ms`, `time_s`; "
+            "positions: `x`, `y`, or `row1`, `col1` (from 1), `row0`, `col0` (from 0)",
+        )
+
+
+def _size(row: Row, where: str) -> tuple[int, int] | None:
+    if "width" not in row or "height" not in row:
+        return None
+    width, height = (
+        _limits.parse_number(row[key], f"{where}: {key}") for key in ("width", "height")
+    )
+    return _limits.size(width, height, where)
+
+
+def _value(row: Row, column: str, where: str) -> float:
+    """The number in a column; NaN where it is absent or says that nothing was measured."""
+    text = row.get(column, "").strip()
+    if text.lower() in _NOTHING:
+        return float("nan")
+    return _limits.parse_number(text, f"{where}: {column}", low=-1e15, high=1e15)
+
+
+def _seconds(row: Row, name: str, where: str) -> float:
+    for unit, scale in (("s", 1.0), ("ms", 1000.0)):
+        if f"{name}_{unit}" in row:
+            return _value(row, f"{name}_{unit}", where) / scale
+    return float("nan")
+
+
+def _position(row: Row, samples: bool, where: str) -> tuple[float, float, float]:
+    """x, y and the duration (fixations) or time (samples) in seconds."""
+    for x, y, shift in _POSITIONS:
+        if x in row and y in row:
+            across, down = _value(row, x, where) + shift, _value(row, y, where) + shift
+            break
+    else:
+        raise UserError("there are no columns `x` and `y`", where=where)
+    if max(abs(across), abs(down)) > _limits.MAX_COORDINATE:
+        raise UserError("is a position far beyond any screen", where=where)
+    if samples:
+        times = [_seconds(row, name, where) for name in _TIMES]
+        return across, down, next((time for time in times if time == time), float("nan"))
+    duration = _seconds(row, "duration", where)
+    if duration != duration:
+        duration = _seconds(row, "end", where) - _seconds(row, "start", where)
+    if duration < 0:
+        raise UserError("ends before it starts", where=where)
+    return across, down, duration

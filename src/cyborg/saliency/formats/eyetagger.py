@@ -1,0 +1,141 @@
+"""EyeTagger, the annotation tool of CVRL: the table of annotations as CSV.
+
+One row per annotator and image, as a dump or query of the database gives it. A drawing is stored
+as a transparent PNG (data URL) and as fabric.js SVG; the PNG is read where there is one, every
+pixel that is not fully transparent being marked, else the strokes of the SVG with their width.
+The tool names images by the SHA-256 of the file. Where the table of images (`img_id`, `img_path`)
+lies beside the file as another CSV, its paths are the names. A row without a drawing has nothing
+marked. The free text is not read: it and the buttons carry over from one image to the next.
+Source: CVRL/Annotation-Tool and lucaspar/eyetagger (backend/api/models.py, Canvas.vue).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation, Region
+from cyborg.saliency.formats import _csv, _images, _json, _limits, _shapes, _svg
+
+Size = tuple[int, int] | None
+_TRUE, _FALSE = {"t", "true", "1", "yes"}, {"f", "false", "0", "no", ""}
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether the beginning of a file shows the columns of the table of annotations."""
+    return _is_table(_csv.sketch(head))
+
+
+def _is_table(columns: frozenset[str]) -> bool:
+    drawing = columns & {"annotation", "annotation_svg"}
+    return bool(
+        drawing and columns & {"annotator", "annotator_id"} and columns & {"image", "image_id"}
+    )
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield an Annotation per row, in the order of the file.
+
+    images: not needed. Raises UserError, with file, line and column, for what cannot be read, and
+    where PNG and SVG of a drawing differ in size.
+    """
+    names = _table_of_images(path)
+    for where, row in _csv.rows(path):
+        stated = _csv.need(row, where, "image_id", "image").strip()
+        known, truth = names.get(stated, (stated, ""))
+        name = _limits.name(known, f"{where}: image")
+        annotator = _csv.need(row, where, "annotator_id", "annotator").strip()
+        size, regions = _drawing(row, where)
+        decision = _decision(row, where)
+        truth = (row.get("ground_truth") or truth).strip().lower()
+        yield Annotation(
+            image=name,
+            size=size,
+            regions=regions,
+            annotator=annotator,
+            decision=decision,
+            correct=decision == truth if decision and truth in ("real", "fake") else None,
+            seconds=_seconds(row.get("annotation_times", ""), path, where),
+        )
+
+
+def _table_of_images(path: Path) -> dict[str, tuple[str, str]]:
+    """(path, ground truth) by img_id, from a CSV with these columns in the same folder."""
+    found: dict[str, tuple[str, str]] = {}
+    for other in sorted(path.parent.glob("*.csv")):
+        if other == path or not other.is_file():
+            continue
+        with other.open("rb") as handle:
+            columns = _csv.sketch(handle.read(65536))
+        if {"img_id", "img_path"} <= columns:
+            for _, row in _csv.rows(other):
+                file = row["img_path"].strip()
+                ending = row.get("extension", "").strip().lstrip(".")
+                if file and ending and not file.lower().endswith(f".{ending.lower()}"):
+                    file = f"{file}.{ending}"
+                if file:
+                    found[row["img_id"].strip()] = (file, row.get("ground_truth", ""))
+    return found
+
+
+def _drawing(row: dict[str, str], where: str) -> tuple[Size, tuple[Region, ...]]:
+    picture, drawing = (row.get(key, "").strip() for key in ("annotation", "annotation_svg"))
+    empty = {"", "null", "none", "\\n"}
+    svg: tuple[Size, list] = (None, [])
+    if drawing.lower() not in empty:
+        svg = _svg.strokes(drawing.encode("utf-8", "replace"), f"{where}: annotation_svg")
+    size, strokes = svg
+    if picture.lower() in empty:
+        return size, tuple(Region(shapes) for shapes in strokes)
+    place = f"{where}: annotation"
+    pixels = _images.decode(_images.from_data_url(picture, place), place)
+    if pixels.ndim != 3 or pixels.shape[2] not in (2, 4):
+        raise UserError(
+            "the picture has no transparency, so that it does not show what was marked",
+            where=place,
+        )
+    marked = pixels[..., -1] > 0
+    stated = (marked.shape[1], marked.shape[0])
+    if size is not None and size != stated:
+        raise UserError(
+            f"the picture has {stated[0]}×{stated[1]} pixels, the drawing {size[0]}×{size[1]}",
+            where=place,
+            hint="the screen's scaling went into the picture; empty the column `annotation` to "
+            "use the drawing",
+        )
+    if not marked.any():
+        return stated, ()
+    return stated, (Region((_shapes.mask(marked, 0, 0, "", place, stated),)),)
+
+
+def _decision(row: dict[str, str], where: str) -> str:
+    pressed = []
+    for name in ("real", "fake"):
+        value = row.get(f"{name}_button", "").strip().lower()
+        if value not in _TRUE | _FALSE:
+            raise UserError(
+                f"`{_limits.show(value)}` is neither true nor false",
+                where=f"{where}: {name}_button",
+            )
+        if value in _TRUE:
+            pressed.append(name)
+    if len(pressed) > 1:
+        raise UserError("both buttons are pressed", where=f"{where}: real_button, fake_button")
+    return pressed[0] if pressed else ""
+
+
+def _seconds(text: str, path: Path, where: str) -> float:
+    """Seconds with the mouse pressed; presses whose end was not seen are left out."""
+    if text.strip().lower() in ("", "null", "\\n"):
+        return float("nan")
+    place = where.removeprefix(f"{path}:") + ": annotation_times"
+    total, seen = 0.0, False
+    for press in _json.parse(text.encode("utf-8", "replace"), path, place).each():
+        down, up = press.get("down"), press.get("up")
+        if not (down.missing or up.missing):
+            total += (up.number(0, 1e14) - down.number(0, 1e14)) / 1000
+            seen = True
+    if total < 0:
+        raise UserError("the mouse is released before it is pressed", where=f"{path}: {place}")
+    return total if seen else float("nan")

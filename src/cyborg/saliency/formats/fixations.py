@@ -1,0 +1,128 @@
+"""Recorded gaze and mouse: fixations or raw samples as CSV, OSIE (.mat), SALICON (.json).
+
+CSV: one row per fixation or sample, columns `image`, `x`, `y` (pixels, the centre of the upper
+left one is at 0.5, 0.5) and, as known, `subject`, `width`, `height`, `order`, `duration_ms` or
+`duration_s`, `start_ms` and `end_ms` (or `_s`): fixations; `time_ms` or `time_s`: raw samples, NaN
+or empty where the gaze was lost. In place of x, y: `row1`, `col1` (pixels counted from 1) or
+`row0`, `col0` (from 0). Units and bases are part of the name: nothing is guessed.
+OSIE and SALICON count rows and columns from 1, row first; OSIE's eye fixations are x, y on
+800×600. Source: NUS-VIP/predicting-human-gaze-beyond-pixels, NUS-VIP/salicon-api.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.formats import _csv, _gaze, _json, _limits, _mat
+from cyborg.saliency.formats._json import Node
+
+OSIE = (800, 600)
+"""Size of every image of OSIE; the files do not state it."""
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether a file begins as a MATLAB file, a SALICON JSON file or a table of gaze."""
+    if _mat.recognise(head):
+        return True
+    seen = _json.sketch(head)
+    if seen.paths:
+        return seen.kind == "fixations" or seen.has("annotations", "[]", "fixations")
+    return _gaze.is_table(_csv.sketch(head))
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield an Annotation per image and subject, in the order of the file.
+
+    images: not needed. Raises UserError, with file, record and field, for what cannot be read.
+    """
+    with path.open("rb") as handle:
+        start = handle.read(4096)
+    if _mat.recognise(start):
+        yield from _osie(path)
+    elif start.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"["):
+        yield from _salicon(path)
+    else:
+        yield from _gaze.table(path)
+
+
+def _osie(path: Path) -> Iterator[Annotation]:
+    content = _mat.read(path)
+    if "fixations" not in content:
+        raise UserError("has no variable `fixations`", where=path)
+    cells = content["fixations"]
+    if getattr(cells.dtype, "names", None):
+        yield from _mouse(cells, path)
+        return
+    if cells.dtype != object:
+        raise UserError("is neither a cell array nor a struct", where=f"{path}: fixations")
+    for number, cell in enumerate(cells.reshape(-1), start=1):
+        where = f"{path}: fixations{{{number}}}"
+        name = _limits.name(_mat.text(_mat.field(cell, "img", where), f"{where}.img"), where)
+        subjects = _mat.field(cell, "subjects", where)
+        for subject, record in enumerate(subjects.reshape(-1), start=1):
+            place = f"{where}.subjects{{{subject}}}"
+            columns = [
+                _mat.numbers(_mat.field(record, key, place), f"{place}.{key}").reshape(-1)
+                for key in ("fix_x", "fix_y", "fix_duration")
+            ]
+            if len({len(column) for column in columns}) != 1:
+                raise UserError("has arrays of different lengths", where=place)
+            values = np.stack(columns, axis=1)
+            values[:, 2] /= 1000
+            _gaze.check(values, place)
+            yield Annotation(name, OSIE, annotator=str(subject), fixations=values)
+
+
+def _mouse(record: np.ndarray, path: Path) -> Iterator[Annotation]:
+    """Mouse positions of OSIE: one file per image, named as it; row and column of each sample."""
+    where = f"{path}: fixations"
+    coord = _mat.numbers(_mat.field(record, "coord", where), f"{where}.coord")
+    subject, order = (
+        _mat.numbers(_mat.field(record, key, where), f"{where}.{key}").reshape(-1)
+        for key in ("subj", "order")
+    )
+    if coord.ndim != 2 or coord.shape[1] != 2 or not len(coord) == len(subject) == len(order):
+        raise UserError("has arrays that do not fit together", where=where)
+    for who in np.unique(subject[np.isfinite(subject)]):
+        chosen = np.flatnonzero(subject == who)
+        chosen = chosen[np.argsort(order[chosen], kind="stable")]
+        values = _gaze.from_rows(coord[chosen], base=1)
+        _gaze.check(values, where)
+        yield Annotation(path.stem, OSIE, annotator=f"{who:g}", fixations=values)
+
+
+def _salicon(path: Path) -> Iterator[Annotation]:
+    root = _json.read(path)
+    images: dict[object, Node] = {}
+    for image in root.get("images").each():
+        images[image.get("id").label()] = image
+    seen = set()
+    for said in root.get("annotations").each():
+        key = said.get("image_id").label()
+        if key not in images:
+            raise said.get("image_id").fail(f"there is no image {_limits.show(key)}")
+        seen.add(key)
+        place = said.get("fixations")
+        points = np.array(place.points(), dtype=np.float64).reshape(-1, 2)
+        worker = said.get("worker_id")
+        yield Annotation(
+            *_image(images[key]),
+            annotator=(said.get("id") if worker.missing else worker).label(),
+            fixations=_gaze.from_rows(points, base=1),
+        )
+    for number, image in images.items():
+        if number not in seen:
+            yield Annotation(*_image(image), fixations=np.zeros((0, 3)))
+
+
+def _image(image: Node) -> tuple[str, tuple[int, int]]:
+    stated = image.get("file_name")
+    return (
+        _limits.name(stated.text(), stated.where),
+        _json.size(image.get("width"), image.get("height")),
+    )

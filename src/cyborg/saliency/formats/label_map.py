@@ -1,0 +1,146 @@
+"""Label maps and per-part masks (CelebAMask-HQ): PNG pictures whose pixels are categories.
+
+A label map holds a category's number per pixel, 0 is background; each other number is a region.
+A per-part mask `<image>_<part>.png` holds one part, black and white; the parts of a folder are
+put together. The image is named by the file. Numbers are named by `labels.txt` or `classes.txt`
+beside the file (one name per line, the first is that of 0), else by CelebAMask-HQ's order, where
+none is above 18; 255 (border of VOC) is left out. Source: switchablenorms/CelebAMask-HQ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation, Region
+from cyborg.saliency.formats import _images, _limits, _shapes
+
+_ORDER = (
+    "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat "
+    "ear_r neck_l neck cloth"
+)
+PARTS = _ORDER.split()
+_PNG = b"\x89PNG\r\n\x1a\n"
+_BORDER = 255
+# A folder is told by its first pictures; reading checks every one.
+_LOOK = 8
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether a PNG is a per-part mask or a grey map of small numbers; or a folder of these."""
+    if path.is_dir():
+        files = _files(path)
+        return bool(files) and all(_is_map(file) for file in files[:_LOOK])
+    return head.startswith(_PNG) and _is_map(path)
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield an Annotation per image, sorted by name; for one file, that of the file.
+
+    images: not needed; sizes are those of the maps, which may be smaller than the images. Raises
+    UserError for pictures that are no maps, and for parts of one image that differ in size.
+    """
+    files = _files(path) if path.is_dir() else [path]
+    if not files:
+        raise UserError("holds no PNG pictures", where=path)
+    root = path if path.is_dir() else path.parent
+    named = [(_name(file, root), file) for file in files]
+    for name, group in groupby(sorted(named), key=lambda pair: pair[0]):
+        size: tuple[int, int] | None = None
+        regions: list[Region] = []
+        budget = _shapes.Budget()
+        for _, file in group:
+            values = _decoded(file)
+            own = (values.shape[1], values.shape[0])
+            if size not in (None, own):
+                raise UserError(f"is {own[0]}×{own[1]}, other parts of {name} are not", where=file)
+            size = own
+            regions += _regions(values, file, budget)
+        yield Annotation(_limits.name(name, str(path)), size, tuple(regions))
+
+
+def _regions(values: np.ndarray, file: Path, budget: _shapes.Budget) -> Iterator[Region]:
+    part = _part(file)
+    size = (values.shape[1], values.shape[0])
+    if part:
+        found = [(part, values > 0)] if (values > 0).any() else []
+    else:
+        kinds = [int(value) for value in np.unique(values) if value not in (0, _BORDER)]
+        names = _categories(file, kinds)
+        found = [(names.get(kind, str(kind)), values == kind) for kind in kinds]
+    for label, pixels in found:
+        budget.take(pixels.size, str(file))
+        yield Region((_shapes.mask(pixels, 0, 0, label, str(file), size),), label)
+
+
+def _categories(file: Path, kinds: list[int]) -> dict[int, str]:
+    for name in ("labels.txt", "classes.txt"):
+        if (file.parent / name).is_file():
+            lines = _limits.read_bytes(file.parent / name).decode("utf-8-sig", "replace")
+            return {k: line.strip() for k, line in enumerate(lines.splitlines()) if line.strip()}
+    return dict(enumerate(PARTS)) if max(kinds, default=0) < len(PARTS) else {}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() == ".png" and file.is_file() and not file.name.startswith(".")
+    )
+
+
+def _part(file: Path) -> str:
+    """The part that a mask's name ends in, the longest that fits, else ""."""
+    fits = [part for part in PARTS if file.stem.endswith(f"_{part}") and part != "background"]
+    return max(fits, key=len, default="")
+
+
+def _name(file: Path, root: Path) -> str:
+    """The image's name: the file's, without the part.
+
+    CelebAMask-HQ numbers its masks in folders 0 to 14 with five digits and its images without
+    leading zeros: `3/07126_hair.png` is of image `7126`.
+    """
+    part = _part(file)
+    if not part:
+        return file.relative_to(root).as_posix()
+    stem = file.stem.removesuffix(f"_{part}")
+    return str(int(stem)) if len(stem) == 5 and stem.isascii() and stem.isdigit() else stem
+
+
+def _decoded(file: Path) -> np.ndarray:
+    values = _images.decode(_limits.read_bytes(file), str(file))
+    part = _part(file)
+    if part:
+        values = _images.marked(values)
+    if values.ndim != 2:
+        raise UserError("has colours; a label map has one number per pixel", where=file)
+    if values.dtype != bool and np.unique(values).size > 256:
+        raise UserError(
+            "has more than 256 values; it is a picture, not a label map",
+            where=file,
+            hint="ready-made maps are format `heatmap`",
+        )
+    return values
+
+
+def _is_map(file: Path) -> bool:
+    """Whether a PNG is surely one of these: a named part in black and white, or small numbers."""
+    try:
+        data = _limits.read_bytes(file)
+        # Drawings with a palette are everyday pictures: never taken without being asked for.
+        if data[25:26] == b"\x03":
+            return False
+        pixels = _images.decode(data, str(file))
+    except UserError:
+        return False
+    if _part(file):
+        return bool(np.unique(pixels).size <= 2)
+    if pixels.ndim != 2 or pixels.dtype == bool:
+        return False
+    kinds = np.unique(pixels)
+    return bool(kinds.size > 2 and kinds[0] == 0 and kinds[-1] < len(PARTS))

@@ -1,0 +1,81 @@
+"""Pascal VOC (XML): one file per image, boxes.
+
+By the convention of Pascal VOC the numbers are pixels counted from 1, both ends inside, so that a
+box from 1 to W covers W columns. Some tools (labelme, CVAT) write edges counted from 0 instead.
+The file shows which: edges are meant where any of its numbers is written with a decimal point or
+is 0 (or less). Source: the PASCAL VOC development kit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation, Region, Shape
+from cyborg.saliency.formats import _images, _limits, _shapes, _xml
+
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether the beginning of a file shows VOC's elements and not those of LabelMe (web)."""
+    seen = _xml.sketch(head)
+    return "annotation" in seen and bool(
+        seen & {"annotation/object/bndbox", "annotation/size", "annotation/segmented"}
+    )
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield the one Annotation of a file; an object without a box is an error.
+
+    images: folder in which the size is looked up where the file does not state it (an old habit
+    is 0). Raises UserError, with file, object and field, for what cannot be read.
+    """
+    root = _xml.read(path)
+    if root.tag != "annotation":
+        raise UserError(f"<{_limits.show(root.tag)}> is not Pascal VOC's <annotation>", where=path)
+    name = _limits.name(_xml.text(root.find("filename")) or path.stem, f"{path}: filename")
+    objects = root.findall("object")
+    boxes = [element.find("bndbox") for element in objects]
+    from_one = all(_counts_from_one(box) for box in boxes if box is not None)
+    regions = []
+    for number, (element, box) in enumerate(zip(objects, boxes, strict=True)):
+        where = f"{path}: object {number}"
+        if box is None:
+            raise UserError(
+                "has no <bndbox>", where=where, hint="LabelMe (web) XML is format `labelme_web`"
+            )
+        label = _xml.text(element.find("name"))
+        regions.append(Region((_shape(box, from_one, label, where),), label))
+    yield Annotation(name, _size(root, path, images, name), tuple(regions))
+
+
+def _size(root: Element, path: Path, images: Path | None, name: str) -> tuple[int, int] | None:
+    stated = root.find("size")
+    where = f"{path}: size"
+    if stated is not None:
+        width, height = (
+            _limits.parse_number(_xml.text(stated.find(side)), where)
+            for side in ("width", "height")
+        )
+        if (width, height) != (0, 0):
+            return _limits.size(width, height, where)
+    return _images.looked_up(images, name, where)
+
+
+def _counts_from_one(box: Element) -> bool:
+    texts = [_xml.text(box.find(edge)) for edge in _EDGES]
+    return not any("." in text or text.startswith("-") or text == "0" for text in texts)
+
+
+def _shape(box: Element, from_one: bool, label: str, where: str) -> Shape:
+    x0, y0, x1, y1 = (
+        _limits.parse_number(_xml.text(box.find(edge)), f"{where}: {edge}") for edge in _EDGES
+    )
+    if x1 < x0 or y1 < y0:
+        raise UserError("a box of negative size", where=where)
+    if from_one:
+        x0, y0 = x0 - 1, y0 - 1
+    return _shapes.box(x0, y0, x1, y1, label)

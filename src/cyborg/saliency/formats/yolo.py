@@ -1,0 +1,151 @@
+"""YOLO: one text file per image, boxes (`class x y width height`) or polygons (`class x y x y …`).
+
+All positions are shares of the image's width and height, and the file states neither these nor
+the image's name: the image is the one with the file's own name in the folder of the images. An
+empty file is an annotation with nothing marked. Names of the classes are read from `classes.txt`,
+`obj.names` or `data.yaml` beside the file or one folder up, else the class's number is the label.
+A line with one number more than a box or polygon ends with a model's confidence, not read.
+Source: the formats of Darknet and Ultralytics YOLO.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation, Region, Shape
+from cyborg.saliency.formats import _images, _limits, _names, _shapes
+
+_NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_LINE = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+" + _NUMBER + rb"){4,}\s*")
+# Tools write up to some thousandths beyond the border; more is another unit.
+_LOW, _HIGH = -0.1, 1.1
+# Text files that hold no labels, and other files that belong to a data set.
+_LISTS = {"classes.txt", "labels.txt", "train.txt", "val.txt", "valid.txt", "test.txt"}
+_SIDE = {".txt", ".names", ".data", ".yaml", ".yml", ".cache"}
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether every line is a class and four or more numbers; or an empty .txt file.
+
+    A folder counts where its text files are all of this kind, class names and image lists aside,
+    and nothing else than images and YOLO's own side files lies in it.
+    """
+    if path.is_dir():
+        files = _files(path)
+        return bool(files) and all(_recognised(file) for file in files) and _nothing_else(path)
+    if not head.strip():
+        return path.suffix.lower() == ".txt"
+    lines = head[:8192].splitlines()
+    if len(head) >= 8192:
+        lines = lines[:-1] or lines
+    return all(_LINE.fullmatch(line) for line in lines if line.strip())
+
+
+def _recognised(file: Path) -> bool:
+    with file.open("rb") as handle:
+        return recognise(file, handle.read(65536))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The label files of a folder and its sub-folders."""
+    return sorted(
+        file
+        for file in folder.rglob("*.txt")
+        if file.is_file() and file.name not in _LISTS and not file.name.startswith(".")
+    )
+
+
+def _nothing_else(folder: Path) -> bool:
+    return all(
+        file.suffix.lower() in _SIDE | _names.IMAGES
+        for file in folder.rglob("*")
+        if file.is_file() and not file.name.startswith(".")
+    )
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield the one Annotation of a file, or those of a folder's files, sorted.
+
+    images: folder of the images; it is needed, for shares become pixels by the image's size.
+    Raises UserError without it, and with the file and line for what cannot be read.
+    """
+    if path.is_dir():
+        for file in _files(path):
+            people = file.parent.relative_to(path).as_posix()
+            # Folders of several people hold files of the same names: the folder tells them apart.
+            for said in read(file, images):
+                yield replace(said, annotator="" if people == "." else people)
+        return
+    try:
+        lines = _limits.read_bytes(path).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UserError("is not a text file", where=path) from None
+    if images is None:
+        raise UserError(
+            "states positions as shares of an image whose size it does not state",
+            where=path,
+            hint="give the folder of the images",
+        )
+    size = _images.needed(images, path.stem, str(path))
+    found = _names.find(images, path.stem)
+    assert found is not None
+    labels = _labels(path)
+    regions = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            shape = _shape(line.split(), size, labels, f"{path}:{number}")
+            regions.append(Region((shape,), shape.label))
+    yield Annotation(found.relative_to(images).as_posix(), size, tuple(regions))
+
+
+def _shape(words: list[str], size: tuple[int, int], labels: dict[int, str], where: str) -> Shape:
+    if len(words) < 5:
+        raise UserError(
+            f"has {len(words)} numbers",
+            where=where,
+            hint="a box is `class x y width height`, a polygon `class x y x y x y …`",
+        )
+    kind = _limits.whole(_limits.parse_number(words[0], where), where)
+    label = labels.get(kind, str(kind))
+    values = [_limits.parse_number(word, where, low=_LOW, high=_HIGH) for word in words[1:]]
+    width, height = size
+    if len(values) in (4, 5):
+        x, y, w, h = values[:4]
+        if w < 0 or h < 0:
+            raise UserError("a box of negative size", where=where)
+        x0, y0, x1, y1 = x - w / 2, y - h / 2, x + w / 2, y + h / 2
+        return _shapes.box(x0 * width, y0 * height, x1 * width, y1 * height, label)
+    pairs = zip(values[0::2], values[1::2], strict=False)
+    return _shapes.polygon([(x * width, y * height) for x, y in pairs], label, where)
+
+
+def _labels(path: Path) -> dict[int, str]:
+    for folder in (path.parent, path.parent.parent):
+        for name in ("classes.txt", "obj.names"):
+            if (folder / name).is_file():
+                data = _limits.read_bytes(folder / name)
+                lines = data.decode("utf-8-sig", "replace").splitlines()
+                return {k: line.strip() for k, line in enumerate(lines) if line.strip()}
+        for name in ("data.yaml", "data.yml"):
+            if (folder / name).is_file():
+                return _from_yaml(folder / name)
+    return {}
+
+
+def _from_yaml(path: Path) -> dict[int, str]:
+    try:
+        content = yaml.safe_load(_limits.read_bytes(path)[: 2**20])
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"is not valid YAML: {_limits.show(str(error))}", where=path) from None
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, list):
+        return {k: str(name) for k, name in enumerate(names)}
+    if isinstance(names, dict):
+        return {k: str(name) for k, name in names.items() if isinstance(k, int)}
+    return {}
