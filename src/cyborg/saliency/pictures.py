@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cyborg.errors import UserError
+from cyborg.saliency.formats._limits import MAX_PIXELS
 
-# Larger ones are taken for a mistake: a map of that many pixels is not made.
-MAX_PIXELS = 2**27
 # EXIF orientations that exchange width and height.
 TURNED = (5, 6, 7, 8)
 # JPEG noise moves grey pixels off the grey axis by some levels.

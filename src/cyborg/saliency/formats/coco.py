@@ -1,0 +1,256 @@
+"""COCO: instances, stuff or results, of one file; an annotation is one region of one image.
+
+`segmentation` is a list of polygons (flat lists x0,y0,x1,y1,…: parts of ONE region, without
+holes), one flat list (VIA), or a run-length code: `size` is [height, width], `counts` run down
+the columns, background first, as numbers or as COCO's compressed text. Where it is empty, `bbox`
+[x, y, width, height] is the region. `iscrowd` (number, boolean or missing) does not matter: CVAT
+exports ellipses drawn by people as crowds. Image numbers may be text on one side. Results are a
+bare list without images: the number is the name. SA-1B has one `image` in place of `images`. Who
+drew a region is not known: one annotator. An image without regions is one with nothing marked.
+
+Source: https://cocodataset.org/#format-data; maskApi.c of cocoapi (BSD).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as codec
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation, Region, Shape
+from cyborg.saliency.formats import _json, _limits, _shapes
+
+Size = tuple[int, int] | None
+SHAPES = ("segmentation", "bbox")
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether this is a COCO file, by its keys; `annotations` may stand far behind `images`."""
+    sketch = _json.sketch(head)
+    if any(sketch.has("[]", "image_id") and sketch.has("[]", key) for key in SHAPES):
+        return True
+    if sketch.has("annotations", "[]") or sketch.has("annotations", "[]", "*"):
+        seen = sketch
+    elif sketch.has("images", "[]", "file_name") or sketch.has("images", "[]", "id"):
+        seen = _json.sketch(_behind(path, b'"annotations"'))
+    else:
+        return False
+    if any(seen.has("annotations", "[]", key) for key in SHAPES):
+        return True
+    empty = seen.has("annotations") and not seen.has("annotations", "[]", "*")
+    return empty and sketch.has("images", "[]", "file_name")
+
+
+def read(path: Path) -> Iterator[Annotation]:
+    """Yield one Annotation per image, in the order of the file.
+
+    Raises UserError, naming the record and field, for whatever is not as described above.
+    """
+    root = _json.read(path)
+    if isinstance(root.value, list):
+        yield from _results(root)
+        return
+    labels = _labels(root.get("categories"))
+    images = [root.get("image")] if root.get("images").missing else list(root.get("images").each())
+    if images[0:1] and images[0].missing:
+        raise root.fail("has neither `images` nor `image`")
+    places: dict[str, int] = {}
+    for number, image in enumerate(images):
+        key = _key(image.get("id", "image_id"))
+        if key in places:
+            raise image.fail(f"the image number {_limits.show(key)} is there twice")
+        places[key] = number
+    regions: list[list[_json.Node]] = [[] for _ in images]
+    for record in root.get("annotations").each():
+        # SA-1B leaves out the number, for there is one image only.
+        stated = record.get("image_id")
+        one = len(images) == 1 and stated.missing
+        place = 0 if one else places.get(_key(stated))
+        if place is None:
+            raise stated.fail(f"no image has the number {_limits.show(stated.value)}")
+        regions[place].append(record)
+    for image, records in zip(images, regions, strict=True):
+        name = _limits.name(image.get("file_name", "path").text(), image.where)
+        size = _size(image)
+        budget = _shapes.Budget()
+        found = tuple(_region(record, labels, size, budget)[0] for record in records)
+        yield Annotation(image=name, size=size, regions=found)
+
+
+def _results(root: _json.Node) -> Iterator[Annotation]:
+    grouped: dict[str, list[_json.Node]] = {}
+    for record in root.each():
+        grouped.setdefault(_key(record.get("image_id")), []).append(record)
+    for key, records in grouped.items():
+        budget = _shapes.Budget()
+        found = [_region(record, None, None, budget) for record in records]
+        sizes = {size for _, size in found if size is not None}
+        if len(sizes) > 1:
+            raise records[0].fail(f"image {key} has masks of different sizes: {sorted(sizes)[:3]}")
+        size = sizes.pop() if sizes else None
+        yield Annotation(image=key, size=size, regions=tuple(region for region, _ in found))
+
+
+def _key(node: _json.Node) -> str:
+    """An image's number, or name, as text: 7 and "7" are the same."""
+    if isinstance(node.value, bool) or not isinstance(node.value, int | str):
+        raise node.fail("is missing" if node.missing else f"`{_limits.show(node.value)}` is no id")
+    if isinstance(node.value, int) and abs(node.value) > 10**30:
+        raise node.fail("is out of range")
+    return _limits.name(str(node.value), node.where)
+
+
+def _labels(categories: _json.Node) -> dict[str, str] | None:
+    """Names of the categories by number; None where the file has none."""
+    if categories.missing:
+        return None
+    return {_key(entry.get("id")): entry.get("name").label() for entry in categories.each()}
+
+
+def _size(image: _json.Node) -> Size:
+    width, height = image.get("width"), image.get("height")
+    if width.missing and height.missing:
+        return None
+    return _limits.size(width.number(), height.number(), image.where)
+
+
+def _region(
+    record: _json.Node, labels: dict[str, str] | None, size: Size, budget: _shapes.Budget
+) -> tuple[Region, Size]:
+    """The region of a record, and the image's size if the record states one."""
+    category = record.get("category_id")
+    label = "" if category.missing else _key(category)
+    if label and labels is not None:
+        if label not in labels:
+            raise category.fail(f"no category has the number {label}")
+        label = labels[label]
+    drawn = record.get("segmentation")
+    if isinstance(drawn.value, dict):
+        shape, size = _run_lengths(drawn, label, size, budget)
+        return Region((shape,), label), size
+    parts = _parts(drawn, label)
+    if not parts:
+        parts = (_box(record.get("bbox"), label),)
+    return Region(parts, label), size
+
+
+def _parts(drawn: _json.Node, label: str) -> tuple[Shape, ...]:
+    """Polygons of a segmentation; none where it is empty."""
+    if drawn.missing or drawn.value in ([], [[]], ""):
+        return ()
+    elements = list(drawn.each())
+    if not isinstance(elements[0].value, list):
+        return (_polygon(drawn, label),)
+    return tuple(_polygon(part, label) for part in elements if part.value != [])
+
+
+def _polygon(part: _json.Node, label: str) -> Shape:
+    try:
+        flat = np.array(part.value)
+    except (ValueError, OverflowError):
+        flat = np.array(None)
+    if flat.ndim != 1 or flat.dtype.kind not in "if" or len(flat) % 2:
+        raise part.fail(f"`{_limits.show(part.value)}` is not a list x0, y0, x1, y1, …")
+    # Written so that NaN fails as well.
+    if not (np.abs(flat.astype(np.float64)) <= _limits.MAX_COORDINATE).all():
+        raise part.fail("has a coordinate that is out of range")
+    points = [(float(x), float(y)) for x, y in flat.reshape(-1, 2)]
+    return _shapes.polygon(points, label, part.where)
+
+
+def _box(bbox: _json.Node, label: str) -> Shape:
+    if bbox.missing:
+        raise bbox.fail("is missing, and there is no segmentation: the record marks nothing")
+    numbers = [entry.number() for entry in bbox.each()]
+    if len(numbers) != 4:
+        raise bbox.fail(f"`{_limits.show(bbox.value)}` is not [x, y, width, height]")
+    x, y, width, height = numbers
+    if width < 0 or height < 0:
+        raise bbox.fail(f"has a negative width or height: {_limits.show(bbox.value)}")
+    return _shapes.box(x, y, x + width, y + height, label)
+
+
+def _run_lengths(
+    code: _json.Node, label: str, size: Size, budget: _shapes.Budget
+) -> tuple[Shape, Size]:
+    sides = [side.whole(low=1) for side in code.get("size").each()]
+    if len(sides) != 2:
+        raise code.fail("`size` is not [height, width]")
+    height, width = sides
+    stated = _limits.size(width, height, code.where)
+    if size is not None and stated != size:
+        raise code.fail(
+            f"the mask has {width} x {height} pixels, the image {size[0]} x {size[1]}",
+            hint="`size` of a run-length code is [height, width]",
+        )
+    budget.take(width * height, code.where)
+    counts = code.get("counts")
+    lengths = _lengths(counts) if isinstance(counts.value, str) else _array(counts)
+    if (lengths < 0).any() or int(lengths.sum()) != width * height:
+        raise counts.fail(
+            f"the run lengths do not add up to the {width} x {height} pixels of the image"
+        )
+    if isinstance(counts.value, str):
+        pixels = codec.decode({"size": [height, width], "counts": counts.value.encode()})
+        pixels = pixels.astype(bool)
+    else:
+        pixels = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+        pixels = pixels.reshape(width, height).T
+    return _shapes.mask(pixels, 0, 0, label, code.where, stated), stated
+
+
+def _array(counts: _json.Node) -> np.ndarray:
+    """Uncompressed run lengths, int64 [n]."""
+    values: list[Any] = [entry.value for entry in counts.each()]
+    if not all(type(value) is int and 0 <= value <= _limits.MAX_PIXELS for value in values):
+        raise counts.fail("the run lengths are not whole numbers within the image")
+    return np.array(values, dtype=np.int64)
+
+
+def _lengths(counts: _json.Node) -> np.ndarray:
+    """Run lengths of COCO's compressed text, int64 [n], checked before any library decodes it.
+
+    Each number is written in groups of five bits, lowest first, a sixth bit telling that more
+    follow, plus 48 as a character; from the fourth number on it is the difference to the number
+    two before.
+    """
+    text = counts.value
+    try:
+        groups = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError:
+        groups = np.array([-1])
+    more = (groups & 0x20) != 0
+    if not len(groups) or (groups < 0).any() or (groups > 63).any() or more[-1]:
+        raise counts.fail(f"`{_limits.show(text)}` is not a compressed run-length code")
+    ends = np.flatnonzero(~more)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    place = np.arange(len(groups)) - np.repeat(starts, ends - starts + 1)
+    if place.max() > 6:
+        raise counts.fail("has a run length that is out of range")
+    numbers = np.add.reduceat((groups & 0x1F) << (5 * place), starts)
+    # The highest bit of the last group is the sign.
+    negative = (groups[ends] & 0x10) != 0
+    numbers -= np.where(negative, np.int64(1) << (5 * (place[ends] + 1)), 0)
+    for first in (1, 2):
+        numbers[first::2] = np.cumsum(numbers[first::2])
+    return numbers
+
+
+def _behind(path: Path, key: bytes) -> bytes:
+    """An object whose first key is `key` as it goes on in the file; empty where it is not there."""
+    try:
+        with path.open("rb") as handle:
+            rest = b""
+            while chunk := handle.read(2**20):
+                text = rest + chunk
+                place = text.find(key)
+                if place >= 0:
+                    return b"{" + text[place:] + handle.read(2**16)
+                rest = text[-len(key) :]
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
+    return b""

@@ -1,0 +1,65 @@
+"""Heatmap: ready-made maps as grey pictures, one per image, white where saliency is high.
+
+A folder (or one picture). A map has the image's file name, with its extension or another, or
+`<stem>_blended` (VISER); this is the layout of the published CYBORG data. 8 or 16 bit, grey, RGB
+with equal channels, palette or with transparency (see cyborg/saliency/pictures.py); full scale is
+1. A map of zeros means that nothing was marked. Who marked is not known: one annotator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.pictures import displayed_size
+
+# Folders of masks and label maps are pictures as well: their formats come first.
+GENERAL = True
+MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
+BLENDED = "_blended"
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether this is a picture, or a folder that holds pictures only (told by content)."""
+    if path.is_dir():
+        files = _files(path)
+        return bool(files) and all(_is_picture(file) for file in files)
+    return head.startswith(MAGIC)
+
+
+def read(path: Path) -> Iterator[Annotation]:
+    """Yield one Annotation per picture; the pictures themselves are decoded when they are needed.
+
+    Raises UserError for a file that is not a picture, and for two maps of one image.
+    """
+    files = _files(path) if path.is_dir() else [path]
+    if not files:
+        raise UserError("holds no maps", where=path)
+    seen: dict[str, Path] = {}
+    for file in files:
+        name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+        stem = name[: -len(file.suffix)] if file.suffix else name
+        name = stem.removesuffix(BLENDED) + file.suffix
+        if name in seen:
+            raise UserError(
+                f"is a second map of `{name}`",
+                where=file,
+                hint=f"the first is {seen[name]}; keep one of them",
+            )
+        seen[name] = file
+        yield Annotation(image=name, size=displayed_size(file), heat_file=file)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(folder).parts)
+    ]
+
+
+def _is_picture(file: Path) -> bool:
+    with file.open("rb") as handle:
+        return handle.read(8).startswith(MAGIC)

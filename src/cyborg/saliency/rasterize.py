@@ -1,0 +1,282 @@
+"""The rasterize stage: annotations of all sources in use become one saliency map per image.
+
+Reads   data/sources.csv, the annotation files it names, data/images.parquet.
+Writes  data/saliency/<map set>/<source>/… and data/saliency/index.parquet (docs/formats.md).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from tqdm import tqdm
+
+from cyborg.config.experiment import Experiment
+from cyborg.config.saliency import Maps
+from cyborg.data.sources import Source, used
+from cyborg.errors import UserError, UserErrors
+from cyborg.files import replacing, sha256_file, unwritable
+from cyborg.registry import nearest
+from cyborg.saliency.aggregate import render
+from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.fit import fit
+from cyborg.saliency.match import Matcher
+from cyborg.saliency.read import read_annotations
+
+OUT = Path("data/saliency")
+SCHEMA = pa.schema(
+    [("maps", pa.string()), ("image", pa.string()), ("file", pa.string()), ("sha256", pa.string())]
+    + [(name, pa.int64()) for name in ("width", "height", "annotators", "regions")]
+    + [("area", pa.float64())]
+)
+# Starting workers takes longer than making this many maps.
+FEW = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image of one map set: what is drawn, and the file that is written."""
+
+    name: str
+    image: str
+    size: tuple[int, int]
+    annotations: tuple[Annotation, ...]
+    maps: Maps
+    where: str
+    place: Path
+    file: Path
+
+
+def rasterize(experiment: Experiment, root: Path = Path(), workers: int | None = None) -> None:
+    """Write the maps of every map set, and their index; replaces earlier ones as a whole.
+
+    workers: processes; None is one per processor that this process may use. The result does not
+    depend on it. Raises UserError naming file, image and region for whatever does not fit; then
+    earlier maps are untouched.
+    """
+    sources = used(experiment, root)
+    images = _images(root)
+    target = root / OUT
+    part, old = target.with_name(".saliency.part"), target.with_name(".saliency.old")
+    if old.exists() and not target.exists():  # killed between the two renames below
+        old.rename(target)
+    try:
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        part.mkdir(parents=True)
+        rows: list[dict[str, Any]] = []
+        for name, maps in sorted(experiment.saliency.items()):
+            jobs = _jobs(name, maps, sources, images, root, part)
+            rows += _run(name, jobs, workers)
+        rows.sort(key=lambda row: (row["maps"], row["image"]))
+        with replacing(part / "index.parquet") as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), temporary)
+        if target.exists():
+            target.rename(old)
+        part.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _images(root: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Rows of data/images.parquet: by source, by path inside the source."""
+    path = root / "data" / "images.parquet"
+    columns = ["image", "source", "label", "sha256", "width", "height", "problem"]
+    try:
+        rows = pq.read_table(path, columns=columns).to_pylist()
+    except FileNotFoundError:
+        raise UserError(
+            "there is no such file", where=path, hint="run `cyborg download` first"
+        ) from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"cannot be read: {error}", where=path, hint="run `cyborg download` again"
+        ) from error
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        inside = row["image"].removeprefix(f"{row['source']}/")
+        found.setdefault(row["source"], {})[inside] = row
+    return found
+
+
+def _jobs(
+    name: str,
+    maps: Maps,
+    sources: dict[str, Source],
+    images: dict[str, dict[str, dict[str, Any]]],
+    root: Path,
+    part: Path,
+) -> list[Job]:
+    """What there is to draw for one map set, by image."""
+    annotated = {key: s for key, s in sorted(sources.items()) if getattr(s, maps.column)}
+    if not annotated:
+        raise UserError(
+            f"no source in use has anything in the column `{maps.column}`",
+            where=f"saliency.{name}",
+            hint="fill it in the catalogue (data.catalogue), or leave out the map set",
+        )
+    jobs: list[Job] = []
+    labels: set[str] = set()
+    for source in annotated.values():
+        path = root / getattr(source, maps.column)
+        grouped, found = _grouped(name, maps, source, path, images.get(source.name, {}), root)
+        labels |= found
+        for inside, (row, said) in sorted(grouped.items()):
+            picture = PurePosixPath(inside).with_suffix(".png")
+            file = OUT / name / source.name / picture
+            place = part / file.relative_to(OUT)
+            size = (row["width"], row["height"])
+            jobs.append(Job(name, row["image"], size, tuple(said), maps, str(path), place, file))
+    _distinct(jobs)
+    _known(name, maps, labels)
+    return jobs
+
+
+def _grouped(
+    name: str,
+    maps: Maps,
+    source: Source,
+    path: Path,
+    images: dict[str, dict[str, Any]],
+    root: Path,
+) -> tuple[dict[str, tuple[dict[str, Any], list[Annotation]]], set[str]]:
+    """Annotations of one source by image, checked against its size; labels that occur."""
+    matcher = Matcher(images, {row["sha256"]: inside for inside, row in images.items()})
+    grouped: dict[str, tuple[dict[str, Any], list[Annotation]]] = {}
+    stated: dict[str, str] = {}
+    labels: set[str] = set()
+    strangers: list[str] = []
+    judged = False
+    for annotation in read_annotations(path, maps.format, images=root / source.path):
+        labels |= {r.label or s.label for r in annotation.regions for s in r.shapes}
+        inside = matcher.find(annotation.image, str(path))
+        if inside is None:
+            strangers.append(annotation.image)
+            continue
+        first = stated.setdefault(inside, annotation.image)
+        if first != annotation.image:
+            raise UserError(
+                f"`{first}` and `{annotation.image}` both mean the image `{inside}`",
+                where=path,
+                hint="take one of them out, or name images with folder and extension",
+            )
+        row = images[inside]
+        if row["problem"]:
+            continue  # the check stage reports it; it has no size to hold the map against
+        correct = annotation.correct
+        if correct is None and annotation.decision:
+            correct = annotation.decision.casefold() == row["label"].casefold()
+        judged |= correct is not None
+        fitted = fit(annotation, (row["width"], row["height"]), maps, str(path))
+        grouped.setdefault(inside, (row, []))[1].append(replace(fitted, correct=correct))
+    if not stated:
+        raise UserError(
+            f"names no image of `{source.name}`"
+            + (f" ({len(strangers)} names, the first is `{strangers[0]}`)" if strangers else ""),
+            where=path,
+            hint=f"names are compared with the paths inside {source.path}",
+        )
+    if maps.only_correct and not judged:
+        raise UserError(
+            "does not say whose decisions were right",
+            where=path,
+            hint=f"set `saliency.{name}.only_correct: false`",
+        )
+    if strangers:
+        print(
+            f"{path}: {len(set(strangers))} images are not in `{source.name}` "
+            f"(the first is {strangers[0]})",
+            file=sys.stderr,
+        )
+    return grouped, labels
+
+
+def _distinct(jobs: Iterable[Job]) -> None:
+    """Two images whose names differ in the extension only would share a map."""
+    seen: dict[Path, str] = {}
+    for job in jobs:
+        other = seen.setdefault(job.file, job.image)
+        if other != job.image:
+            raise UserError(
+                f"`{other}` and `{job.image}` would have the same map {job.file}",
+                where=job.where,
+                hint="rename one of the two images",
+            )
+
+
+def _known(name: str, maps: Maps, labels: set[str]) -> None:
+    """Categories of the recipe that occur nowhere are misspelt."""
+    found = [
+        UserError(
+            f"`{label}` is no category of the annotations",
+            where=f"saliency.{name}.{key}",
+            hint=nearest(label, sorted(labels)),
+        )
+        for key, wanted in (("labels", maps.labels or []), ("weights", maps.weights))
+        for label in wanted
+        if label not in labels
+    ]
+    if found:
+        raise UserErrors(found)
+
+
+def _run(name: str, jobs: list[Job], workers: int | None) -> list[dict[str, Any]]:
+    """Draw in parallel; rows of the index, without images in which nothing was marked."""
+    count = min(workers or len(os.sched_getaffinity(0)), max(1, len(jobs) // FEW))
+    with ExitStack() as stack:
+        done: Iterable[dict[str, Any] | None] = map(draw, jobs)
+        if count > 1:
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(count, mp_context=context))
+            done = pool.map(draw, jobs, chunksize=16)
+        try:
+            rows = list(tqdm(done, f"maps {name}", len(jobs), unit="map", disable=None))
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker was killed, probably for want of memory",
+                where=f"saliency.{name}",
+                hint="free memory and run again",
+            ) from error
+    marked = [row for row in rows if row is not None]
+    if not marked:
+        raise UserError(
+            "leaves no image with anything marked",
+            where=f"saliency.{name}",
+            hint="look at labels, granularity, line_width, votes and only_correct",
+        )
+    return marked
+
+
+def draw(job: Job) -> dict[str, Any] | None:
+    """Write one map; its row of the index, or None where nothing is marked."""
+    done = render(list(job.annotations), job.size, job.maps, job.where)
+    if not done.map.any():
+        return None
+    job.place.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(done.map).save(job.place, format="PNG")
+    return {
+        "maps": job.name,
+        "image": job.image,
+        "file": job.file.as_posix(),
+        "sha256": sha256_file(job.place),
+        "width": job.size[0],
+        "height": job.size[1],
+        "annotators": done.annotators,
+        "regions": done.regions,
+        "area": float((done.map > 0).mean()),
+    }

@@ -1,0 +1,155 @@
+"""Reading annotations of any format: the format is found by content, folders are read file by file.
+
+A format is a module in cyborg/saliency/formats with
+
+    recognise(path: Path, head: bytes) -> bool    # head: first 64 KiB of a file, b"" for a folder
+    read(path: Path) -> Iterator[Annotation]      # optionally read(path, images=None)
+
+`images` is the folder of the images, for formats that do not state what they need. A module with
+`GENERAL = True` stands back where a more special one recognises the same content.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import cyborg.saliency.formats
+from cyborg import registry
+from cyborg.errors import UserError
+from cyborg.saliency.annotation import Annotation
+
+HEAD = 64 * 1024
+
+
+def read_annotations(
+    path: str | Path, format: str = "auto", images: Path | None = None
+) -> Iterator[Annotation]:
+    """Yield what a file or folder of annotations says, in a fixed order.
+
+    format: a module in cyborg/saliency/formats, or `auto`. A folder that no format takes as a
+    whole is read file by file, sorted; where a file names no annotator, the file stands for one.
+    Raises UserError where the format is unknown or not certain, and whatever the reader raises.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError("there is no such file or folder", where=path)
+    try:
+        yield from _found(path, format, images)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
+
+
+def _found(path: Path, format: str, images: Path | None) -> Iterator[Annotation]:
+    readers = _readers(format)
+    if path.is_file():
+        reader = next(iter(readers.values())) if format != "auto" else _one(path, readers)
+        yield from _read(reader, path, images)
+        return
+    whole = _recognised(path, readers)
+    if len(whole) > 1:
+        raise _uncertain(path, whole)
+    if whole:
+        yield from _read(readers[whole[0]], path, images)
+        return
+    files, reader = _files(path, readers, format)
+    for file in files:
+        name = file.relative_to(path).as_posix()
+        for annotation in _read(reader, file, images):
+            named = annotation.annotator or len(files) == 1
+            yield annotation if named else replace(annotation, annotator=name)
+
+
+def _readers(format: str) -> dict[str, ModuleType]:
+    names = registry.names(cyborg.saliency.formats) if format == "auto" else [format]
+    return {name: registry.find(cyborg.saliency.formats, name) for name in names}
+
+
+def _read(reader: ModuleType, path: Path, images: Path | None) -> Iterator[Annotation]:
+    if "images" in inspect.signature(reader.read).parameters:
+        yield from reader.read(path, images=images)
+    else:
+        yield from reader.read(path)
+
+
+def _recognised(path: Path, readers: dict[str, ModuleType]) -> list[str]:
+    """Names of the formats that recognise a file or folder."""
+    head = b""
+    if path.is_file():
+        with path.open("rb") as handle:
+            head = handle.read(HEAD)
+    found = [name for name, reader in readers.items() if reader.recognise(path, head)]
+    special = [name for name in found if not getattr(readers[name], "GENERAL", False)]
+    return special or found
+
+
+def _one(path: Path, readers: dict[str, ModuleType]) -> ModuleType:
+    found = _recognised(path, readers)
+    if not found:
+        raise UserError(
+            "is in no annotation format that is known",
+            where=path,
+            hint=f"known: {', '.join(readers)}; --format (`format`) chooses one",
+        )
+    if len(found) > 1:
+        raise _uncertain(path, found)
+    return readers[found[0]]
+
+
+def _uncertain(path: Path, found: list[str]) -> UserError:
+    return UserError(
+        f"may be {' or '.join(found)}",
+        where=path,
+        hint="choose one with --format (`format` in params.yaml)",
+    )
+
+
+def _files(
+    path: Path, readers: dict[str, ModuleType], format: str
+) -> tuple[list[Path], ModuleType]:
+    """The annotation files of a folder, sorted, and the one format that they are in.
+
+    Files of other kinds (images, notes) are passed over; one that is not recognised although it
+    has the extension of those that are is an error: it is broken or of another format.
+    """
+    everything = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
+    taken: dict[Path, str] = {}
+    for file in everything:
+        found = _recognised(file, readers)
+        if len(found) > 1:
+            raise _uncertain(file, found)
+        # Pictures beside annotation files are what was annotated, not ready-made maps.
+        if found and (format != "auto" or not getattr(readers[found[0]], "GENERAL", False)):
+            taken[file] = found[0]
+    formats = sorted(set(taken.values()))
+    if not formats:
+        known = "known: " + ", ".join(readers) if format == "auto" else "choose another --format"
+        raise UserError(
+            "holds no annotations of a known format"
+            if format == "auto"
+            else f"holds no annotations in format `{format}`",
+            where=path,
+            hint=known,
+        )
+    if len(formats) > 1:
+        raise UserError(
+            f"holds annotations in several formats: {', '.join(formats)}",
+            where=path,
+            hint="choose one with --format (`format` in params.yaml)",
+        )
+    endings = {file.suffix.lower() for file in taken}
+    for file in everything:
+        if file not in taken and file.suffix.lower() in endings and format == "auto":
+            raise UserError(
+                f"is not in format {formats[0]} like its neighbours",
+                where=file,
+                hint="it may be cut short; mend it, or take it out of the folder",
+            )
+    return list(taken), readers[formats[0]]
