@@ -186,8 +186,10 @@ def roc_curves(scored: Scored, pair: Pair) -> np.ndarray:
     curves = []
     for scores in scored.scores[pair]:
         x, y, _ = roc(scores, scored.positives)
-        last = np.append(x[1:] != x[:-1], True)
-        curves.append(np.interp(RATES, x[last], y[last]))
+        before = np.searchsorted(x, RATES, side="right") - 1
+        after = np.minimum(before + 1, len(x) - 1)
+        run = np.where(after > before, x[after] - x[before], 1)
+        curves.append(y[before] + (y[after] - y[before]) * (RATES - x[before]) / run)
     return np.stack(curves)
 
 

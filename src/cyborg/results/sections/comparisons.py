@@ -79,12 +79,12 @@ def statements(rows: pd.DataFrame, baseline: str) -> list[tuple[str, bool]]:
             f"{_amount(gain)}; with wrong maps ({right['reference']}) it is {_amount(wrong)}; "
             f"right minus wrong maps is {_amount(right)}. "
         )
-        share = wrong["difference_mean"] / gain["difference_mean"]
         if not gain["ci_low"] > 0:
             found.append((text + "No gain over the baseline can be told from zero.", False))
         elif right["ci_low"] > 0:
             found.append((text + "The right maps bring more than the wrong ones.", True))
         else:
+            share = wrong["difference_mean"] / gain["difference_mean"]
             kept = f"Wrong maps give {max(share, 0):.0%} of the gain; " if share <= 1 else ""
             found.append(
                 (

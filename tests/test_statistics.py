@@ -1,0 +1,222 @@
+"""DeLong, bootstrap and their edge cases, against plain loops, known values and simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cyborg.results import statistics
+from cyborg.results.metrics.ranking import auc
+
+TRUTH = np.array([False] * 4 + [True] * 3)
+SCORES = np.array([[0.1, 0.4, 0.4, 0.8, 0.4, 0.7, 0.9], [0.3, 0.2, 0.6, 0.5, 0.6, 0.5, 0.8]])
+
+
+def loops(scores: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """DeLong's estimate as its definition reads, pair by pair."""
+    above, below = [], []
+    for values in scores:
+        psi = np.array(
+            [[(p > n) + (p == n) / 2 for n in values[~positives]] for p in values[positives]]
+        )
+        above.append(psi.mean(axis=1))
+        below.append(psi.mean(axis=0))
+    aucs = np.array([row.mean() for row in above])
+    k, m, n = len(scores), int(positives.sum()), int((~positives).sum())
+    covariance = np.zeros((k, k))
+    for r in range(k):
+        for s in range(k):
+            s10 = sum((above[r] - aucs[r]) * (above[s] - aucs[s])) / (m - 1)
+            s01 = sum((below[r] - aucs[r]) * (below[s] - aucs[s])) / (n - 1)
+            covariance[r, s] = s10 / m + s01 / n
+    return aucs, covariance
+
+
+def test_placements_by_hand() -> None:
+    aucs, above, below = statistics.placements(SCORES[:1], TRUTH)
+    assert aucs == pytest.approx([0.75])
+    np.testing.assert_allclose(above, [[0.5, 0.75, 1]])
+    np.testing.assert_allclose(below, [[1, 2.5 / 3, 2.5 / 3, 1 / 3]])
+
+
+def test_variance_by_hand() -> None:
+    # Placements .5 .75 1: variance 1/16; 1 5/6 5/6 1/3: mean 3/4, squares 1/16 1/144 1/144 25/144.
+    _, covariance = statistics.delong(SCORES[:1], TRUTH)
+    assert covariance == pytest.approx(np.array([[1 / 16 / 3 + 36 / 144 / 3 / 4]]))
+
+
+@given(st.integers(0, 10_000), st.integers(2, 12), st.integers(2, 12), st.integers(1, 4))
+def test_delong_agrees_with_loops(seed: int, m: int, n: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = random.integers(0, 6, (k, m + n)) / 5  # many ties
+    positives = random.permutation(np.arange(m + n) < m)
+    aucs, covariance = statistics.delong(scores, positives)
+    expected = loops(scores, positives)
+    np.testing.assert_allclose(aucs, expected[0], atol=1e-12)
+    np.testing.assert_allclose(covariance, expected[1], atol=1e-12)
+    assert aucs == pytest.approx([auc(row, positives) for row in scores])
+
+
+def test_contrast_is_the_paired_test() -> None:
+    aucs, covariance = statistics.delong(SCORES, TRUTH)
+    found = statistics.contrast(aucs, covariance, np.array([1, -1]))
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    assert found.difference == pytest.approx(aucs[0] - aucs[1])
+    assert found.error == pytest.approx(math.sqrt(variance))
+    assert found.p == pytest.approx(math.erfc(abs(found.z) / math.sqrt(2)))
+
+
+def test_contrast_without_variance() -> None:
+    perfect, reversed_ = np.arange(7.0), -np.arange(7.0)
+    aucs, covariance = statistics.delong(np.array([perfect, 2 * perfect]), TRUTH)
+    same = statistics.contrast(aucs, covariance, np.array([1, -1]))
+    assert (same.difference, same.error, same.p) == (0, 0, 1)
+    aucs, covariance = statistics.delong(np.array([perfect, reversed_]), TRUTH)
+    other = statistics.contrast(aucs, covariance, np.array([1, -1]))
+    assert other.difference == 1
+    assert math.isnan(other.p)
+
+
+def test_one_image_of_a_class_has_no_variance() -> None:
+    aucs, covariance = statistics.delong(SCORES[:, :5], TRUTH[:5])
+    assert aucs == pytest.approx([0.5, 0.875])
+    assert np.isnan(covariance).all()
+    assert math.isnan(statistics.contrast(aucs, covariance, np.array([1, -1])).p)
+
+
+def test_p_values_of_equal_methods_are_uniform() -> None:
+    random = np.random.default_rng(1)
+    truth = np.arange(120) < 60
+    p = []
+    for _ in range(400):
+        scores = random.standard_normal((2, 120)) + truth + random.standard_normal(120)
+        aucs, covariance = statistics.delong(scores, truth)
+        p.append(statistics.contrast(aucs, covariance, np.array([1, -1])).p)
+    # 5 % of 400 is 20, standard deviation 4.4.
+    assert 8 <= np.sum(np.array(p) < 0.05) <= 34
+    assert 160 <= np.sum(np.array(p) < 0.5) <= 240
+
+
+def test_holm_by_hand() -> None:
+    adjusted = statistics.holm(np.array([0.01, 0.04, math.nan, 0.03, 0.5]))
+    assert adjusted[[0, 1, 3, 4]] == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert math.isnan(adjusted[2])
+
+
+def test_mean_sd() -> None:
+    assert statistics.mean_sd(np.array([1.0, 2.0, 6.0])) == pytest.approx((3, math.sqrt(7)))
+    mean, sd = statistics.mean_sd(np.array([0.7]))
+    assert mean == 0.7
+    assert math.isnan(sd)
+    assert all(map(math.isnan, statistics.mean_sd(np.array([]))))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=30)
+def test_weighted_auc_is_the_auc_of_repeated_images(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = random.integers(0, 5, 20) / 4
+    positives = np.arange(20) < 8
+    weights = np.concatenate(
+        [random.multinomial(8, [1 / 8] * 8, 5), random.multinomial(12, [1 / 12] * 12, 5)], axis=1
+    )
+    expected = [auc(np.repeat(scores, w), np.repeat(positives, w)) for w in weights]
+    assert statistics.weighted_auc(scores, positives, weights) == pytest.approx(expected)
+
+
+def test_resamples_keep_classes_and_groups() -> None:
+    groups = np.array(["a", "a", "b", "c", "d", "d", "e"])
+    weights = statistics.image_weights(groups, TRUTH, 500, seed=3)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 4] == weights[:, 5]).all()
+    # Three negative groups a b c, two positive ones d e.
+    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
+    assert (weights[:, [4, 6]].sum(axis=1) == 2).all()
+    assert weights[:, 2].mean() == pytest.approx(1, abs=0.12)
+
+
+def test_resamples_depend_on_images_and_seed_alone() -> None:
+    groups = np.array(list("abcdefg"))
+    first = statistics.image_weights(groups, TRUTH, 50, seed=0)
+    assert (first == statistics.image_weights(groups, TRUTH, 50, seed=0)).all()
+    assert (first != statistics.image_weights(groups, TRUTH, 50, seed=1)).any()
+    # Another set with the same negatives meets the same draws of them.
+    other = statistics.image_weights(np.array(list("abcdxyz")), TRUTH, 50, seed=0)
+    assert (first[:, :4] == other[:, :4]).all()
+
+
+def test_bootstrap_and_delong_agree_on_the_error() -> None:
+    random = np.random.default_rng(0)
+    truth = np.arange(300) < 120
+    scores = random.standard_normal((1, 300)) + truth
+    drawn = statistics.resampled_auc(scores, truth, np.arange(300).astype(str), 3000, 0)
+    _, covariance = statistics.delong(scores, truth)
+    assert drawn.std() == pytest.approx(math.sqrt(covariance[0, 0]), rel=0.06)
+    assert drawn.mean() == pytest.approx(auc(scores[0], truth), abs=0.003)
+
+
+def test_first_order_is_near_the_exact_resampling() -> None:
+    random = np.random.default_rng(0)
+    truth = np.arange(2000) < 900
+    scores = np.round(random.standard_normal((2, 2000)) + truth, 2)
+    groups = np.arange(2000).astype(str)
+    exact = statistics.resampled_auc(scores, truth, groups, 300, 0)
+    linear = statistics.resampled_auc(scores, truth, groups, 300, 0, first_order=0)
+    assert (exact - linear).std() < 0.05 * exact.std(axis=1).min()
+    assert abs((exact - linear).mean()) < 1e-4
+
+
+def test_blocks_make_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "BLOCK", 7 * 13)
+    drawn = statistics.resampled_auc(SCORES, TRUTH, np.array(list("abcdefg")), 100, 0)
+    assert np.isfinite(drawn).all()
+    assert len(np.unique(drawn[0])) > 10  # each block has draws of its own
+
+
+def test_mean_over_runs_has_the_unbiased_variance() -> None:
+    random = np.random.default_rng(0)
+    runs = random.standard_normal(3)
+    drawn = statistics.resampled_mean(np.repeat(runs[:, None], 40_000, axis=1), 0)
+    assert drawn.var() == pytest.approx(runs.var(ddof=1) / 3, rel=0.03)
+    assert drawn.mean() == pytest.approx(runs.mean(), abs=0.01)
+
+
+def test_mean_of_one_run_is_the_run() -> None:
+    values = np.random.default_rng(0).random((1, 50))
+    assert (statistics.resampled_mean(values, 0) == values[0]).all()
+
+
+def test_interval_and_bound() -> None:
+    low, high = statistics.interval(np.linspace(0, 1.2, 1201), 0.9, 0, 1)
+    assert low == pytest.approx(0.06)
+    assert high == 1
+    # 0.025 = bound^10: ten pairs in order happen with this probability.
+    assert statistics.perfect_bound(10, 0.95) ** 10 == pytest.approx(0.025)
+
+
+@pytest.mark.slow
+def test_intervals_cover() -> None:
+    """Nested intervals on simulated runs and images hold the true AUC about as often as stated."""
+    random = np.random.default_rng(0)
+    truth, groups, hits = np.arange(160) < 80, np.arange(160).astype(str), 0
+    # Run k sees separation 1 + 0.25 e_k; the expected AUC is that of its mean over e.
+    separations = 1 + 0.25 * random.standard_normal(200_000)
+    true = float(np.mean([0.5 * math.erfc(-d / 2) for d in separations[:20_000]]))
+    for trial in range(300):
+        images = random.standard_normal(160) * math.sqrt(0.5)
+        runs = np.stack(
+            [
+                images
+                + random.standard_normal(160) * math.sqrt(0.5)
+                + truth * (1 + 0.25 * random.standard_normal())
+                for _ in range(5)
+            ]
+        )
+        drawn = statistics.resampled_auc(runs, truth, groups, 300, trial)
+        low, high = statistics.interval(statistics.resampled_mean(drawn, trial), 0.95, 0, 1)
+        hits += low <= true <= high
+    assert 0.90 <= hits / 300 <= 0.99
