@@ -1,0 +1,39 @@
+"""SALICON results: ready-made maps as base64 PNG inside one JSON file, keyed by image number.
+
+A list of records `image_id`, `saliency_map` (grey, 8 or 16 bit; full scale is 1). The number is
+the image's name. Source: NUS-VIP/salicon-api, results format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.formats import _images, _json, _limits
+
+_FULL = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+
+
+def recognise(path: Path, head: bytes) -> bool:
+    """Whether the beginning of a file shows a list of maps."""
+    return _json.sketch(head).has("[]", "saliency_map")
+
+
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
+    """Yield an Annotation with `heat` per record, in the order of the file.
+
+    images: not needed. Raises UserError, with file and record, for pictures that are not grey.
+    """
+    for record in _json.read(path).each():
+        number, stored = record.get("image_id"), record.get("saliency_map")
+        name = _limits.name(number.label(), number.where)
+        pixels = _images.decode(
+            _images.from_base64(stored.text(), stored.where), stored.where, ("PNG", "JPEG")
+        )
+        if pixels.ndim != 2 or pixels.dtype not in _FULL:
+            raise stored.fail("is not a grey picture of 8 or 16 bits")
+        heat = (pixels / _FULL[pixels.dtype]).astype(np.float32)
+        yield Annotation(name, (heat.shape[1], heat.shape[0]), heat=heat)
