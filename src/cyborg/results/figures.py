@@ -137,9 +137,13 @@ def _legend(figure: Figure, axis: Any) -> None:
 
 
 def roc_figure(scored: Scored, results: Results, auc: pd.DataFrame, look: dict[str, Any]) -> bytes:
-    """ROC of one test set, a panel per architecture: mean over runs, band from least to most."""
+    """ROC of one test set, a panel per architecture: mean over runs, band from least to most.
+
+    With many variants the bands are left out and the legend stands above, once.
+    """
     architectures = list(dict.fromkeys(pair[0] for pair in results.seeds))
-    columns = min(3, len(architectures))
+    columns = 2 if len(architectures) in (2, 4) else min(3, len(architectures))
+    few = len(results.trained) <= 4
     rows = -(-len(architectures) // columns)
     own = {
         (row["architecture"], row["variant"]): mean_sd(row["auc_mean"], row["auc_sd"])
@@ -157,19 +161,22 @@ def roc_figure(scored: Scored, results: Results, auc: pd.DataFrame, look: dict[s
                     np.concatenate([[0.0], y])
                     for y in (curves.min(axis=0), curves.mean(axis=0), curves.max(axis=0))
                 )
-                label = f"{variant}  {own[architecture, variant]}"
+                label = f"{variant}  {own[architecture, variant]}" if few else variant
                 axis.plot(x, mean, linewidth=1.5, label=label, **look[variant])
-                if len(curves) > 1:
+                if few and len(curves) > 1:
                     axis.fill_between(
                         x, low, high, color=look[variant]["color"], alpha=0.12, linewidth=0
                     )
             axis.set_title(architecture, loc="left")
             axis.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-            axis.legend(loc="lower right", fontsize=7.5, handlelength=1.6)
+            if few:
+                axis.legend(loc="lower right", fontsize=7.5, handlelength=1.6)
         for axis in axes[-1]:
             axis.set_xlabel("false-positive rate")
         for axis in axes[:, 0]:
             axis.set_ylabel("true-positive rate")
+        if not few:
+            _legend(figure, axes[0, 0])
         return png(figure)
 
 

@@ -17,8 +17,8 @@ def render(context: Context) -> str:
                 context,
                 f"roc_{scored.name}",
                 f"{scored.name} ({negatives} negatives, {positives} positives): mean over runs at "
-                "fixed false-positive rates; the band reaches from the lowest to the highest run. "
-                "Numbers are AUC, mean ± standard deviation.",
+                "fixed false-positive rates. A band reaches from the lowest to the highest run, "
+                "numbers are AUC, mean ± standard deviation.",
             )
         )
     parts.append(html("<h2>Learning curves</h2>"))
