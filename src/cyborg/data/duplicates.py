@@ -65,28 +65,29 @@ def near_hashes(
 class Thumbnails:
     """Thumbnails of images, decoded when they are first asked for.
 
-    files: path of each image from `root`, by image name.
+    files: path of each image from `root`, by image name. side: in pixels.
     """
 
-    def __init__(self, root: Path, files: pd.Series):
-        self.root, self.files = root, files
+    def __init__(self, root: Path, files: pd.Series, side: int = SIDE):
+        self.root, self.files, self.side = root, files, side
         self.done: dict[str, np.ndarray] = {}
 
-    def fetch(self, names: Iterable[str], side: int = SIDE) -> np.ndarray:
+    def fetch(self, names: Iterable[str]) -> np.ndarray:
         """uint8 [N,side,side,3] in the order of `names`; UserError for a file that is gone."""
         names = list(names)
+        if not names:
+            return np.zeros((0, self.side, self.side, 3), dtype=np.uint8)
         wanted = [name for name in dict.fromkeys(names) if name not in self.done]
+        paths = [self.root / self.files[name] for name in wanted]
         with ThreadPoolExecutor(processors()) as pool:
             bar = tqdm(
-                pool.map(lambda name: thumbnail(self.root / self.files[name], side), wanted),
+                pool.map(lambda path: thumbnail(path, self.side), paths),
                 total=len(wanted),
                 desc="thumbnails",
                 unit="image",
                 disable=None if len(wanted) > 500 else True,
             )
             self.done.update(zip(wanted, bar, strict=True))
-        if not names:
-            return np.zeros((0, side, side, 3), dtype=np.uint8)
         return np.stack([self.done[name] for name in names])
 
 

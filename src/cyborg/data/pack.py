@@ -6,6 +6,7 @@ data/packs (docs/formats.md#packs). Rules of decoding: cyborg/data/decode.py.
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -204,7 +205,10 @@ def _workers(files: int) -> Iterator[Callable[..., Iterator[Packed]]]:
     if files < FEW or processors() == 1:
         yield map
         return
-    with ProcessPoolExecutor(processors()) as pool:
+    # Not fork: this process may hold threads (progress bars).
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else None
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(processors(), mp_context=context) as pool:
         try:
             yield pool.map
         except BrokenProcessPool as error:
