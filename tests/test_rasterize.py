@@ -197,7 +197,7 @@ def test_stage_gives_the_same_bytes_again_and_in_parallel(
     rasterize(recipes, project, workers=1)
     first = content()
     assert len(first) == 5
-    monkeypatch.setattr("cyborg.saliency.rasterize.FEW", 1)
+    monkeypatch.setattr("cyborg.saliency.workers.FEW", 1)
     rasterize(recipes, project, workers=2)
     assert content() == first
 

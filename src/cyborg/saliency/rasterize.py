@@ -6,14 +6,9 @@ Writes  data/saliency/<map set>/<source>/… and data/saliency/index.parquet (do
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
-from tqdm import tqdm
 
 from cyborg.config.experiment import Experiment
 from cyborg.config.saliency import Maps
@@ -34,6 +28,7 @@ from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.fit import fit
 from cyborg.saliency.match import Matcher
 from cyborg.saliency.read import read_annotations
+from cyborg.saliency.workers import run
 
 OUT = Path("data/saliency")
 SCHEMA = pa.schema(
@@ -41,8 +36,6 @@ SCHEMA = pa.schema(
     + [(name, pa.int64()) for name in ("width", "height", "annotators", "regions")]
     + [("area", pa.float64())]
 )
-# Starting workers takes longer than making this many maps.
-FEW = 64
 
 
 @dataclass(frozen=True)
@@ -237,21 +230,7 @@ def _known(name: str, maps: Maps, labels: set[str]) -> None:
 
 def _run(name: str, jobs: list[Job], workers: int | None) -> list[dict[str, Any]]:
     """Draw in parallel; rows of the index, without images in which nothing was marked."""
-    count = min(workers or len(os.sched_getaffinity(0)), max(1, len(jobs) // FEW))
-    with ExitStack() as stack:
-        done: Iterable[dict[str, Any] | None] = map(draw, jobs)
-        if count > 1:
-            context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(count, mp_context=context))
-            done = pool.map(draw, jobs, chunksize=16)
-        try:
-            rows = list(tqdm(done, f"maps {name}", len(jobs), unit="map", disable=None))
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker was killed, probably for want of memory",
-                where=f"saliency.{name}",
-                hint="free memory and run again",
-            ) from error
+    rows = run(draw, jobs, f"maps {name}", workers)
     marked = [row for row in rows if row is not None]
     if not marked:
         raise UserError(

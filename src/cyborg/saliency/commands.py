@@ -1,0 +1,144 @@
+"""The commands `cyborg saliency` and `cyborg agreement`: their arguments and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cyborg.config.saliency import Maps
+
+
+def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the arguments of command `name` (`saliency` or `agreement`) to its parser."""
+    parser.add_argument(
+        "input", type=Path, metavar="INPUT", help="annotation file, or folder of files or maps"
+    )
+    parser.add_argument(
+        "--format", default="auto", help="format of INPUT (default: recognised by content)"
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="folder of the images; needed where INPUT does not state their size",
+    )
+    if name == "saliency":
+        parser.add_argument(
+            "--out",
+            type=Path,
+            metavar="DIR",
+            required=True,
+            help="folder for the maps and summary.csv",
+        )
+        parser.add_argument(
+            "--preview", action="store_true", help="also write preview.jpg: image, map, overlay"
+        )
+    else:
+        parser.add_argument("--out", type=Path, metavar="FILE", help="CSV file to write")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        default=Path("params.yaml"),
+        help="experiment file that --maps refers to (default: params.yaml)",
+    )
+    parser.add_argument("--maps", metavar="NAME", help="take the recipe of this map set")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="a key of the recipe, as below `saliency` in params.yaml: "
+        "granularity=box, blur=5, gaze.sigma=0.5; may be repeated",
+    )
+
+
+def main(options: Any, name: str) -> None:
+    """Run command `name`; raises UserError for whatever the user can mend."""
+    maps = recipe(options.params, options.maps, options.settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _note  # type: ignore[assignment]
+        run = _saliency if name == "saliency" else _agreement
+        run(options, maps)
+
+
+def recipe(params: Path, name: str | None, settings: list[str]) -> Maps:
+    """The recipe: that of a map set in params.yaml, or the defaults, with settings changed.
+
+    Raises UserError naming the setting where it is unknown or out of range.
+    """
+    import yaml
+    from pydantic import ValidationError
+
+    from cyborg.config.base import mistakes
+    from cyborg.config.saliency import Maps
+    from cyborg.errors import UserError
+    from cyborg.registry import nearest
+
+    values: dict[str, Any] = {}
+    if name is not None:
+        from cyborg.config.load import load
+
+        known = load(params).saliency
+        if name not in known:
+            raise UserError(
+                f"`{name}` is not a map set",
+                where=f"{params}: saliency",
+                hint=nearest(name, list(known)),
+            )
+        values = known[name].model_dump()
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise UserError(f"`{setting}` is not KEY=VALUE", where="--set")
+        *groups, last = key.strip().split(".")
+        place = values
+        for group in groups:
+            inner = place.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise UserError(f"`{group}` has no keys inside", where=f"--set {setting}")
+            place = inner
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"`{text}` is not a value", where=f"--set {setting}") from None
+    try:
+        return Maps.model_validate(values)
+    except ValidationError as error:
+        raise mistakes(error, Maps, "--set") from None
+
+
+def _saliency(options: Any, maps: Maps) -> None:
+    from cyborg.saliency.convert import PREVIEW, SUMMARY, saliency
+
+    rows = saliency(
+        options.input, options.images, options.out, options.format, maps, options.preview
+    )
+    marked = sum(row.area > 0 for row in rows)
+    print(f"{len(rows)} maps, {marked} with something marked: {options.out}")
+    print(options.out / SUMMARY)
+    if options.preview:
+        print(options.out / PREVIEW)
+
+
+def _agreement(options: Any, maps: Maps) -> None:
+    from cyborg.saliency.agreement import agreement
+
+    rows = agreement(options.input, options.images, options.format, maps, options.out)
+    whole = rows[-1]
+    print(f"{len(rows) - 1} images, {whole.pairs} pairs of annotators")
+    print("          IoU     CC    SIM")
+    print(f"pairs   {whole.iou:5.3f}  {whole.cc:5.3f}  {whole.sim:5.3f}")
+    print(f"ceiling {whole.ceiling_iou:5.3f}  {whole.ceiling_cc:5.3f}  {whole.ceiling_sim:5.3f}")
+    if options.out:
+        print(options.out)
+
+
+def _note(message: Warning | str, *_: Any) -> None:
+    print(f"note: {message}", file=sys.stderr)

@@ -1,0 +1,132 @@
+"""Annotations by image, outside of a project: for the commands `saliency` and `agreement`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from cyborg.config.saliency import Maps
+from cyborg.errors import UserError
+from cyborg.files import sha256_file
+from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.fit import fit
+from cyborg.saliency.formats._names import IMAGES
+from cyborg.saliency.match import Matcher
+from cyborg.saliency.pictures import check_pixels, displayed_size
+from cyborg.saliency.read import read_annotations
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """One image: its name as stated, its file if known, (width, height), what was said of it."""
+
+    name: str
+    file: Path | None
+    size: tuple[int, int]
+    annotations: tuple[Annotation, ...]
+
+    @property
+    def stem(self) -> str:
+        """File name without extension: of the image's file, or else of the stated name."""
+        return self.file.stem if self.file else stated_stem(self.name)
+
+
+def gather(path: Path, images: Path | None, format: str, maps: Maps) -> list[Annotated]:
+    """All images that an annotation file or folder names, sorted by name, checked for size.
+
+    images: folder of the images. An image that is not there is taken at its stated size; one
+    whose size is not stated either is left out, with a note on stderr. Raises UserError where
+    nothing is left, where two names mean one image, and as `fit` and the readers do.
+    """
+    grouped: dict[str, list[Annotation]] = {}
+    for annotation in read_annotations(path, format, images):
+        grouped.setdefault(annotation.image, []).append(annotation)
+    if not grouped:
+        raise UserError("names no image", where=path)
+    if maps.only_correct and not any(a.correct is not None for g in grouped.values() for a in g):
+        raise UserError(
+            "does not say whose decisions were right", where=path, hint="leave out only_correct"
+        )
+    folder = _folder(images, grouped) if images else None
+    found: list[Annotated] = []
+    unsized: list[str] = []
+    absent: list[str] = []
+    taken: dict[Path, str] = {}
+    for name, said in sorted(grouped.items()):
+        inside = folder.find(name, str(path)) if folder else None
+        file = images / inside if images and inside else None
+        if file is not None:
+            other = taken.setdefault(file, name)
+            if other != name:
+                raise UserError(
+                    f"`{other}` and `{name}` both mean the image {file}",
+                    where=path,
+                    hint="name images with folder and extension",
+                )
+        elif images is not None:
+            absent.append(name)
+        size = displayed_size(file) if file else _stated(said)
+        if size is None:
+            unsized.append(name)
+            continue
+        check_pixels(size, f"{path}: {name}")
+        fitted = tuple(fit(annotation, size, maps, str(path)) for annotation in said)
+        found.append(Annotated(name, file, size, fitted))
+    if not found:
+        raise UserError(
+            f"does not state the size of its images (the first is `{unsized[0]}`)"
+            + (f", and none of them is in {images}" if images else ""),
+            where=path,
+            hint="give the folder of the images with --images",
+        )
+    missing = f"not in {images}" if images else "not given (--images)"
+    _note(unsized, f"left out: the size is not stated and the image is {missing}")
+    _note([name for name in absent if name not in unsized], f"{missing}: the stated size is used")
+    return found
+
+
+def _note(names: list[str], what: str) -> None:
+    if names:
+        print(f"note: {len(names)} images {what} (the first is `{names[0]}`)", file=sys.stderr)
+
+
+def stated_stem(name: str) -> str:
+    """The last part of a stated name (path of either kind, or web address) without extension.
+
+    Raises UserError where no file can be called so.
+    """
+    text = name
+    if re.match(r"[a-z][a-z0-9+]+://", name, re.IGNORECASE):
+        with suppress(ValueError):  # a broken address is a name like any other
+            text = unquote(urlsplit(name).path) or name
+    last = re.split(r"[\\/]+", text.rstrip("/\\"))[-1]
+    stem = last if last.strip(".") == "" else Path(last).stem
+    try:
+        length = len(stem.encode())
+    except UnicodeEncodeError:
+        length = 0
+    if not stem.strip(". ") or not 0 < length <= 240 or any(ord(c) < 32 for c in stem):
+        raise UserError(
+            f"`{name[:80]}` gives no name for a file",
+            hint="give the image a plain name in the annotation file",
+        )
+    return stem
+
+
+def _folder(images: Path, grouped: dict[str, list[Annotation]]) -> Matcher:
+    if not images.is_dir():
+        raise UserError("is not a folder", where=images, hint="--images takes a folder of images")
+    files = [f for f in sorted(images.rglob("*")) if f.suffix.lower() in IMAGES and f.is_file()]
+    inside = {file.relative_to(images).as_posix(): file for file in files}
+    checksums = {}
+    if any(re.fullmatch(r"[0-9a-f]{64}", name) for name in grouped):
+        checksums = {sha256_file(file): path for path, file in inside.items()}
+    return Matcher(inside, checksums)
+
+
+def _stated(said: list[Annotation]) -> tuple[int, int] | None:
+    return next((annotation.size for annotation in said if annotation.size is not None), None)
