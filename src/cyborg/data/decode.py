@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from io import BytesIO
 
 import numpy as np
@@ -28,8 +29,8 @@ def decode(data: bytes, draft: int | None = None) -> Image.Image:
             return rgb(ImageOps.exif_transpose(image))
     except Exception as error:
         # Decoders answer a broken file with many kinds of errors (struct, zlib, index, syntax).
-        reason = str(error) or type(error).__name__
-        raise ValueError(reason.replace("<_io.BytesIO object at ", "<").split(" <")[0]) from error
+        reason = re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))
+        raise ValueError(reason or type(error).__name__) from error
 
 
 def rgb(image: Image.Image) -> Image.Image:
