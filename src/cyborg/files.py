@@ -92,7 +92,8 @@ def read_json(path: str | Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError("there is no such file", where=path) from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    # ValueError: broken JSON, broken UTF-8, or a number of thousands of digits.
+    except (ValueError, RecursionError) as error:
         raise UserError(f"is not valid JSON: {error}", where=path) from error
 
 

@@ -37,7 +37,7 @@ def results(node: Node) -> list[Part]:
     parts = []
     for result in node.each() if not node.missing else ():
         value = result.get("value")
-        if result.get("type").value in _ANSWERS or not isinstance(value.value, dict):
+        if result.get("type").text("") in _ANSWERS or not isinstance(value.value, dict):
             continue
         if is_region(value):
             identity = result.get("id")

@@ -104,7 +104,7 @@ def _mask(
     name = _names.base(_xml.text(element.find("mask")))
     _limits.name(name, f"{where}: mask")
     file = path.parent / "Masks" / name
-    if name in (".", "..") or not file.is_file():
+    if name in (".", "..") or len(name.encode()) > 255 or not file.is_file():
         raise UserError(
             f"the mask `{_limits.show(name)}` is not in {path.parent / 'Masks'}",
             where=where,

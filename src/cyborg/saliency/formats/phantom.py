@@ -8,7 +8,6 @@ face. `truth` (what the generator did) is not read: it is no human's knowledge.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from cyborg.errors import UserError
 from cyborg.files import read_json
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
+from cyborg.saliency.formats._limits import MAX_COORDINATE
 
 
 def recognise(path: Path, head: bytes) -> bool:
@@ -79,7 +79,9 @@ def _point(point: Any, where: str) -> Point:
         isinstance(point, list)
         and len(point) == 2
         and all(
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and abs(value) <= MAX_COORDINATE
             for value in point
         )
     )
