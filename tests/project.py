@@ -27,7 +27,12 @@ TINY: dict[str, Any] = {
     "phantom": {"size": 48, "annotators": 1},
     "saliency": {"human": {"aggregate": "mean"}},
     "split": {"validation": 0.25},
-    "check": {"on_near_duplicates": "warn"},  # at 48 pixels many phantoms look the same
+    "check": {
+        "near_duplicate_bits": 4,
+        "near_duplicate_correlation": 0.97,
+        "on_near_duplicates": "warn",
+    },  # at 48 pixels many phantoms look the same
+    "pack": {"reencode": "none"},
     "architectures": {"small_cnn": {"weights": "none", "image_size": 32}},
     "variants": {
         "cross_entropy": {"loss": "cross_entropy"},

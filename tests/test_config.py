@@ -47,6 +47,18 @@ def test_every_shipped_file_is_valid(path: Path):
             loss_options(experiment.variants[variant])
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_shipped_file_has_the_keys_that_stages_depend_on(path: Path):
+    """DVC stops at a key that is named in dvc.yaml and missing in params.yaml."""
+    values = yaml.safe_load(path.read_text())
+    for stage in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].values():
+        for key in stage.get("params", []):
+            place = values
+            for part in key.split("."):
+                assert part in place, f"{path.name} has no `{key}`"
+                place = place[part]
+
+
 def schema_keys() -> set[str]:
     """Every key name that the schema or a loss defines."""
     found: set[str] = set()
