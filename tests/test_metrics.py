@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
 
 import cyborg.results.metrics as family
-from cyborg import registry
+from cyborg import registry, validation
 from cyborg.results import agreement
 from cyborg.results.metrics import calibration, error_rates, fixed_threshold, measures, ranking
 
@@ -58,6 +58,12 @@ def test_auc_counts_pairs_and_turns_with_the_sign(rows: list[tuple[int, bool]]) 
     pairs = [(a > b) + (a == b) / 2 for a in scores[positives] for b in scores[~positives]]
     assert ranking.auc(scores, positives) == pytest.approx(np.mean(pairs))
     assert ranking.auc(-scores, positives) == pytest.approx(1 - np.mean(pairs))
+
+
+@given(CASES)
+def test_training_selects_by_the_same_auc(rows: list[tuple[int, bool]]) -> None:
+    scores, positives = columns(rows)
+    assert validation.rank_auc(scores, positives) == pytest.approx(ranking.auc(scores, positives))
 
 
 def test_one_class_is_refused() -> None:

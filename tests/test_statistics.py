@@ -128,24 +128,28 @@ def test_weighted_auc_is_the_auc_of_repeated_images(seed: int) -> None:
     assert statistics.weighted_auc(scores, positives, weights) == pytest.approx(expected)
 
 
+def weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    return statistics.image_weights(statistics.strata(groups, TRUTH), resamples, seed)
+
+
 def test_resamples_keep_classes_and_groups() -> None:
     groups = np.array(["a", "a", "b", "c", "d", "d", "e"])
-    weights = statistics.image_weights(groups, TRUTH, 500, seed=3)
-    assert (weights[:, 0] == weights[:, 1]).all()
-    assert (weights[:, 4] == weights[:, 5]).all()
+    drawn = weights(groups, 500, seed=3)
+    assert (drawn[:, 0] == drawn[:, 1]).all()
+    assert (drawn[:, 4] == drawn[:, 5]).all()
     # Three negative groups a b c, two positive ones d e.
-    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
-    assert (weights[:, [4, 6]].sum(axis=1) == 2).all()
-    assert weights[:, 2].mean() == pytest.approx(1, abs=0.12)
+    assert (drawn[:, [0, 2, 3]].sum(axis=1) == 3).all()
+    assert (drawn[:, [4, 6]].sum(axis=1) == 2).all()
+    assert drawn[:, 2].mean() == pytest.approx(1, abs=0.12)
 
 
 def test_resamples_depend_on_images_and_seed_alone() -> None:
     groups = np.array(list("abcdefg"))
-    first = statistics.image_weights(groups, TRUTH, 50, seed=0)
-    assert (first == statistics.image_weights(groups, TRUTH, 50, seed=0)).all()
-    assert (first != statistics.image_weights(groups, TRUTH, 50, seed=1)).any()
+    first = weights(groups, 50, seed=0)
+    assert (first == weights(groups, 50, seed=0)).all()
+    assert (first != weights(groups, 50, seed=1)).any()
     # Another set with the same negatives meets the same draws of them.
-    other = statistics.image_weights(np.array(list("abcdxyz")), TRUTH, 50, seed=0)
+    other = weights(np.array(list("abcdxyz")), 50, seed=0)
     assert (first[:, :4] == other[:, :4]).all()
 
 
@@ -170,11 +174,14 @@ def test_first_order_is_near_the_exact_resampling() -> None:
     assert abs((exact - linear).mean()) < 1e-4
 
 
-def test_blocks_make_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "BLOCK", 7 * 13)
-    drawn = statistics.resampled_auc(SCORES, TRUTH, np.array(list("abcdefg")), 100, 0)
+def test_blocks_are_drawn_apart() -> None:
+    drawn = statistics.resampled_auc(SCORES, TRUTH, np.array(list("abcdefg")), 130, 0)
+    assert drawn.shape == (2, 130)
     assert np.isfinite(drawn).all()
-    assert len(np.unique(drawn[0])) > 10  # each block has draws of its own
+    assert (drawn[:, :50] != drawn[:, 50:100]).any()
+    # More resamples begin with the same ones.
+    assert (drawn[:, :100] == statistics.resampled_auc(
+        SCORES, TRUTH, np.array(list("abcdefg")), 100, 0)).all()  # fmt: skip
 
 
 def test_mean_over_runs_has_the_unbiased_variance() -> None:

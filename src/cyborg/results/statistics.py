@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm, rankdata
 
-# Elements of one block of resampled weights; keeps the working set within some 50 MB.
-BLOCK = 2_000_000
+# Resamples computed at once. Fixed, for it decides which random numbers a resample gets.
+BLOCK = 50
 # From this many images on, resampled AUCs are computed to first order (see `resampled_auc`).
 FIRST_ORDER = 20_000
 
@@ -107,8 +107,27 @@ def stream(seed: int, *key: str) -> np.random.Generator:
     return np.random.default_rng([seed, *np.frombuffer(digest, "<u4").tolist()])
 
 
-def image_weights(groups: np.ndarray, positives: np.ndarray, resamples: int, seed: int,
-                  block: int = 0) -> np.ndarray:  # fmt: skip
+class Stratum(NamedTuple):
+    """One class of a test set: its images [N] (bool), the group of each, the groups' digest."""
+
+    members: np.ndarray
+    codes: np.ndarray
+    size: int
+    key: str
+
+
+def strata(groups: np.ndarray, positives: np.ndarray) -> list[Stratum]:
+    """The two classes of a test set, of groups [N] (names) and positives [N] (bool)."""
+    found = []
+    positives = np.asarray(positives, bool)
+    for members in (positives, ~positives):
+        names, codes = np.unique(np.asarray(groups, str)[members], return_inverse=True)
+        key = hashlib.sha256("\0".join(names.tolist()).encode()).hexdigest()
+        found.append(Stratum(members, codes, len(names), key))
+    return found
+
+
+def image_weights(classes: list[Stratum], resamples: int, seed: int, block: int = 0) -> np.ndarray:
     """How often each image occurs in each resample: uint16 [resamples,N].
 
     Resampling is stratified by class and draws whole groups (images that belong together) with
@@ -116,14 +135,12 @@ def image_weights(groups: np.ndarray, positives: np.ndarray, resamples: int, see
     bona fide images meet the same draws of them, and a set's interval does not depend on which
     other sets there are.
     """
-    groups, positives = np.asarray(groups, str), np.asarray(positives, bool)
-    weights = np.empty((resamples, len(groups)), np.uint16)
-    for members in (positives, ~positives):
-        names, codes = np.unique(groups[members], return_inverse=True)
-        random = stream(seed, "images", str(block), *names.tolist())
-        drawn = random.integers(len(names), size=(resamples, len(names)))
-        drawn += len(names) * np.arange(resamples)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=resamples * len(names))
+    weights = np.empty((resamples, len(classes[0].members)), np.uint16)
+    for members, codes, size, key in classes:
+        random = stream(seed, "images", str(block), key)
+        drawn = random.integers(size, size=(resamples, size))
+        drawn += size * np.arange(resamples)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=resamples * size)
         weights[:, members] = counts.reshape(resamples, -1)[:, codes]
     return weights
 
@@ -158,14 +175,14 @@ def resampled_auc(
     """
     scores = np.atleast_2d(np.asarray(scores, float))
     positives = np.asarray(positives, bool)
-    size = max(1, BLOCK // scores.shape[1])
+    classes = strata(groups, positives)
     found = np.empty((len(scores), resamples))
     linear = scores.shape[1] >= first_order
     if linear:
         aucs, of_positives, of_negatives = placements(scores, positives)
-    for number, start in enumerate(range(0, resamples, size)):
-        part = slice(start, min(start + size, resamples))
-        weights = image_weights(groups, positives, part.stop - start, seed, number)
+    for number, start in enumerate(range(0, resamples, BLOCK)):
+        part = slice(start, min(start + BLOCK, resamples))
+        weights = image_weights(classes, part.stop - start, seed, number)
         if linear:
             above, below = weights[:, positives].astype(float), weights[:, ~positives].astype(float)
             found[:, part] = (

@@ -114,7 +114,7 @@ def markdown(
     if marks := legend(table):
         notes.append(f"Marked: {marks}; the others are unseen.")
     if any(baselines.get(name) for name in table["test_set"]):
-        notes.append("Rows `trivial`: what a classifier reaches on the same images from "
+        notes.append("Rows `trivial`: what a small classifier reaches on these sets from "
                      "thumbnails or file headers alone (results/check.json).")  # fmt: skip
     return "\n".join(
         [

@@ -17,8 +17,9 @@ def render(context: Context) -> str:
         caption += f" {marks}; the others are unseen."
     if any(context.baselines.values()):
         caption += (
-            " Rows “trivial”: a small classifier on thumbnails or file headers alone, on the same "
-            "test images: what is within its reach needs no face to be understood."
+            " Rows “trivial”: a small classifier that saw nothing but 8×8 thumbnails or file "
+            "headers (results/check.json); what it reaches, a network may reach without looking "
+            "at content."
         )
     return (
         html(
