@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import time
+import tracemalloc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import cyborg.saliency.formats
 from cyborg import registry
+from cyborg.errors import UserError
 from cyborg.saliency.annotation import Annotation, Shape
 
 HERE = Path(__file__).parent / "formats"
@@ -22,6 +27,11 @@ def real(*parts: str) -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of real annotation files is not here")
     return SHARED.joinpath(*parts)
+
+
+def files(*patterns: str) -> list[Any]:
+    paths = [path for pattern in patterns for path in sorted(SHARED.glob(pattern))]
+    return [pytest.param(path, id=path.relative_to(SHARED).as_posix()) for path in paths]
 
 
 def read(name: str, path: Path, images: Path | None = None) -> list[Annotation]:
@@ -91,3 +101,26 @@ def area(shape: Shape) -> float:
 def areas(annotations: Iterable[Annotation]) -> list[float]:
     """Area of every region (sum over its shapes), in the order of the file."""
     return [sum(map(area, region.shapes)) for a in annotations for region in a.regions]
+
+
+@contextmanager
+def bounded(seconds: float = 5.0, megabytes: float = 100.0) -> Iterator[None]:
+    """The block takes no more than this time and Python memory."""
+    tracemalloc.start()
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        peak = tracemalloc.get_traced_memory()[1] / 2**20
+        tracemalloc.stop()
+    assert time.monotonic() - started < seconds
+    assert peak < megabytes
+
+
+def refused(name: str, path: Path, content: str | bytes, images: Path | None = None) -> UserError:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    registry.find(cyborg.saliency.formats, name)  # importing it does not count
+    with bounded(), pytest.raises(UserError) as caught:
+        read(name, path, images)
+    assert str(path) in str(caught.value.where)
+    return caught.value

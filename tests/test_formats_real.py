@@ -15,21 +15,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.io
 from PIL import Image
 
 from cyborg.errors import UserError
 from cyborg.saliency.annotation import Annotation
-from reading import SHARED, area, areas, read, real, recognised, shoelace
+from reading import SHARED, areas, files, read, real, shoelace
 
 pytestmark = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the folder of real annotation files is not here"
 )
-
-
-def files(*patterns: str) -> list[Any]:
-    paths = [path for pattern in patterns for path in sorted(SHARED.glob(pattern))]
-    return [pytest.param(path, id=path.relative_to(SHARED).as_posix()) for path in paths]
 
 
 def summary(annotations: list[Annotation]) -> dict[str, tuple[int, float]]:
@@ -193,105 +187,6 @@ def test_cvat_rotated_boxes_turn_clockwise_about_their_centre() -> None:
     assert math.degrees(math.atan2(by - ay, bx - ax)) == pytest.approx(-3.7)
 
 
-def alpha(codes: list[int]) -> np.ndarray:
-    """Label Studio's brush code, bit by bit from its description; alpha of each pixel."""
-    bits = "".join(f"{code:08b}" for code in codes)
-    at = 0
-
-    def take(n: int) -> int:
-        nonlocal at
-        at += n
-        return int(bits[at - n : at], 2)
-
-    total, word = take(32), take(5) + 1
-    sizes = [take(4) + 1 for _ in range(4)]
-    out: list[int] = []
-    while len(out) < total:
-        same_word = take(1)
-        length = take(sizes[take(2)]) + 1
-        out += [take(word)] * length if same_word else [take(word) for _ in range(length)]
-    return np.array(out, np.uint8)[3::4]
-
-
-SIZES = {"image_bbox": (800, 501), "image_ellipses": (800, 501), "image_polygons": (800, 501)}
-
-
-@pytest.mark.parametrize("path", files("label_studio/*/*.json"))
-def test_label_studio(path: Path, tmp_path: Path) -> None:
-    content = json.loads(path.read_text("utf-8"))
-    expected = []
-    for task in content if isinstance(content, list) else [content]:
-        if "annotations" in task:
-            for annotation in task["annotations"]:
-                expected.append(
-                    [(r["id"], r, r["value"]) for r in annotation["result"] if "value" in r]
-                )
-        elif "result" in task:
-            expected.append([(r["id"], r, r["value"]) for r in task["result"]])
-        else:
-            expected.append([(n, r, r) for n, r in enumerate(task["labels"])])
-    images = None
-    known = SIZES.get(path.stem)
-    if known:
-        with pytest.raises(UserError, match="size of the image"):
-            read("labelstudio", path)
-        images = tmp_path
-        url = json.dumps(content)
-        name = re.search(r'"image": "[^"]*/([^"/]+)"', url)
-        assert name
-        Image.new("L", known).save(tmp_path / (name[1].rsplit(".", 1)[0] + ".png"))
-    found = read("labelstudio", path, images)
-    assert len(found) == len(expected)
-    for said, results in zip(found, expected, strict=True):
-        one: dict[object, float] = {}
-        for key, result, value in results:
-            width, height = known or (result.get("original_width"), result.get("original_height"))
-            if "rle" in value:
-                one[key] = float((alpha(value["rle"]) >= 128).sum())
-            elif "points" in value:
-                one[key] = shoelace(value["points"]) * width * height / 1e4
-            elif "radiusX" in value:
-                one[key] = math.pi * value["radiusX"] * value["radiusY"] * width * height / 1e4
-            elif "height" in value:
-                one[key] = value["width"] * value["height"] * width * height / 1e4
-            elif "x" in value:
-                one[key] = 0.0
-        assert [area(s) for r in said.regions for s in r.shapes] == pytest.approx(
-            list(one.values())
-        )
-        if results:
-            result = results[0][1]
-            if "original_width" in result:
-                assert said.size == (result["original_width"], result["original_height"])
-
-
-def test_label_studio_rectangles_turn_about_the_upper_left_corner() -> None:
-    path = real("label_studio", "sdk", "obb_rotated_part1.json")
-    value = json.loads(path.read_text())[0]["annotations"][0]["result"][0]["value"]
-    shape = read("labelstudio", path)[0].regions[0].shapes[0]
-    corner = (value["x"] * 5.97, value["y"] * 7.68)
-    assert shape.points[0] == pytest.approx(corner)
-    turn = math.radians(value["rotation"])
-    width = value["width"] * 5.97
-    end = (corner[0] + width * math.cos(turn), corner[1] + width * math.sin(turn))
-    assert shape.points[1] == pytest.approx(end)
-
-
-def test_label_studio_two_people_are_two_annotations() -> None:
-    found = read("labelstudio", real("label_studio", "sdk", "yolo_rectangles.json"))
-    assert [(a.image, a.annotator) for a in found] == [
-        ("/image1", "2"),
-        ("/image1", "1"),
-        ("/image2", "1"),
-    ]
-
-
-def test_label_studio_regions_stored_twice_count_once_and_keep_their_label() -> None:
-    (said,) = read("labelstudio", real("label_studio", "frontend", "image_tools.json"))
-    assert len(said.regions) == 10
-    assert {r.label for r in said.regions} == {"Moonwalker", "Planet"}
-
-
 @pytest.mark.parametrize("path", files("other/voc_labelimg/*.xml"))
 def test_pascal_voc(path: Path) -> None:
     root = tree.parse(path).getroot()
@@ -370,88 +265,3 @@ def test_label_map(path: Path) -> None:
     assert annotation.size == (512, 512)
     labels = {r.label for r in annotation.regions}
     assert {"skin", "nose", "l_eye", "u_lip", "hair"} <= labels
-
-
-def test_osie_matlab_and_table_agree() -> None:
-    table = read("fixations", real("eye_tracking", "osie", "fixations.csv"))
-    matlab = read("fixations", real("eye_tracking", "osie", "fixations.mat"))
-    assert len(table) == len(matlab) == 600
-    for one, other in zip(table, matlab, strict=True):
-        assert (one.image, one.size, one.annotator) == (other.image, other.size, other.annotator)
-        assert np.allclose(one.fixations, other.fixations)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("path", files("eye_tracking/osie/mouse_*/*.mat"))
-def test_osie_mouse(path: Path) -> None:
-    record = scipy.io.loadmat(path)["fixations"][0, 0]
-    coord, subject = record["coord"].astype(float), record["subj"].astype(int).ravel()
-    found = read("fixations", path)
-    assert [int(a.annotator) for a in found] == sorted(set(subject.tolist()))
-    for annotation in found:
-        mine = coord[subject == int(annotation.annotator)]
-        assert annotation.fixations is not None
-        assert len(annotation.fixations) == len(mine)
-        assert annotation.fixations[:, 0].sum() == pytest.approx((mine[:, 1] - 0.5).sum())
-        assert annotation.fixations[:, 1].sum() == pytest.approx((mine[:, 0] - 0.5).sum())
-        assert annotation.fixations[:, 0].max() < 800
-        assert annotation.fixations[:, 1].max() < 600
-
-
-def test_salicon() -> None:
-    path = real("eye_tracking", "salicon", "fixations_train2014examples.json")
-    content = json.loads(path.read_text())
-    found = read("fixations", path)
-    assert len(found) == len(content["annotations"])
-    assert len({a.image for a in found}) == len(content["images"]) == 6
-    for said, record in zip(found, content["annotations"], strict=True):
-        expected = [[column - 0.5, row - 0.5] for row, column in record["fixations"]]
-        assert said.fixations is not None
-        assert np.allclose(said.fixations[:, :2], expected)
-
-
-def test_salicon_maps() -> None:
-    path = real("heatmaps", "salicon_base64", "fake_results.json")
-    content = json.loads(path.read_text())
-    found = read("salicon_maps", path)
-    assert [a.image for a in found] == [str(record["image_id"]) for record in content]
-    for said, record in zip(found, content, strict=True):
-        pixels = np.array(Image.open(io.BytesIO(base64.b64decode(record["saliency_map"]))))
-        assert said.size == (640, 480)
-        assert said.heat is not None
-        assert np.allclose(said.heat, pixels / 255)
-
-
-FOLDERS = {
-    "coco": "coco",
-    "labelme": "labelme",
-    "via": "via",
-    "label_studio": "labelstudio",
-    "cvat": "cvat",
-    "eye_tracking": "fixations",
-    "face_parsing": "label_map",
-    "heatmaps/salicon_base64": "salicon_maps",
-    "other/labelbox": "labelbox",
-    "other/labelme_web_xml": "labelme_web",
-    "other/voc_labelimg": "pascal_voc",
-    "other/yolo_det": "yolo",
-    "other/yolo_seg": "yolo",
-}
-NO_ANNOTATIONS = {"README.md", "LICENSE.txt", "classes.txt"}
-
-
-@pytest.mark.parametrize("path", files("**/*.json", "**/*.xml", "**/*.csv", "**/*.mat", "**/*.txt"))
-def test_recognised_as_one_format(path: Path) -> None:
-    relative = path.relative_to(SHARED).as_posix()
-    if path.name in NO_ANNOTATIONS:
-        assert recognised(path) == []
-    else:
-        (expected,) = {v for k, v in FOLDERS.items() if relative.startswith(f"{k}/")}
-        assert recognised(path) == [expected]
-
-
-@pytest.mark.parametrize("path", files("**/*.png", "**/*.jpg", "**/*.jpeg"))
-def test_pictures_are_pictures_or_label_maps(path: Path) -> None:
-    expected = "heatmap"
-    if path.parent.name == "celebamask" and path.suffix == ".png":
-        expected = "label_map"
-    assert recognised(path) == [expected]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,14 @@ from cyborg.errors import UserError
 from cyborg.saliency.formats import _limits
 
 
-def rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def rows(
+    path: Path, fits: Callable[[frozenset[str]], bool], called: str
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield (place, row) for each row after the header, keys without `#`, blanks and capitals.
 
+    fits: whether the columns are those of the table that is expected, `called` so in messages.
     Commas, semicolons or tabs separate; whichever the header has most of. Raises UserError where
-    the file is not UTF-8, has no header, a column twice, or a row of another length.
+    the file is not UTF-8, has other columns, a column twice, or a row of another length.
     """
     try:
         text = _limits.read_bytes(path).decode("utf-8-sig")
@@ -25,6 +28,10 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             f"is not UTF-8 (byte {error.start})", where=path, hint="save it as UTF-8"
         ) from None
     header = header_of(text)
+    if not fits(frozenset(header)):
+        raise UserError(
+            f"has not the columns of {called}: {_limits.show(', '.join(header))}", where=f"{path}:1"
+        )
     for name in header:
         if header.count(name) > 1:
             raise UserError(f"the column `{_limits.show(name)}` is there twice", where=f"{path}:1")

@@ -48,7 +48,7 @@ def table(path: Path) -> Iterator[Annotation]:
     sizes: dict[tuple[str, str], tuple[int, int] | None] = {}
     columns: frozenset[str] = frozenset()
     samples = False
-    for where, row in _csv.rows(path):
+    for where, row in _csv.rows(path, is_table, "a table of gaze"):
         if not columns:
             columns = frozenset(row)
             _clear(columns, f"{path}:1")

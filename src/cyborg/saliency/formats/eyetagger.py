@@ -41,7 +41,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     where PNG and SVG of a drawing differ in size.
     """
     names = _table_of_images(path)
-    for where, row in _csv.rows(path):
+    for where, row in _csv.rows(path, _is_table, "the table of annotations"):
         stated = _csv.need(row, where, "image_id", "image").strip()
         known, truth = names.get(stated, (stated, ""))
         name = _limits.name(known, f"{where}: image")
@@ -69,7 +69,7 @@ def _table_of_images(path: Path) -> dict[str, tuple[str, str]]:
         with other.open("rb") as handle:
             columns = _csv.sketch(handle.read(65536))
         if {"img_id", "img_path"} <= columns:
-            for _, row in _csv.rows(other):
+            for _, row in _csv.rows(other, lambda _: True, "images"):
                 file = row["img_path"].strip()
                 ending = row.get("extension", "").strip().lstrip(".")
                 if file and ending and not file.lower().endswith(f".{ending.lower()}"):

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from cyborg.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _names, _shapes
 from cyborg.saliency.formats._json import Node
@@ -21,6 +20,9 @@ from cyborg.saliency.formats._labelstudio import Part
 _DONE = ("annotations", "completions")
 # Fields of a JSON-MIN record that are no control tag's results.
 _FIELDS = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"}
+
+# Those that every JSON-MIN record has one of.
+_MINIMAL = {"annotator", "annotation_id", "lead_time"}
 
 
 def recognise(path: Path, head: bytes) -> bool:
@@ -164,12 +166,12 @@ def _looks_like_image(text: str) -> bool:
 def _minimal(record: Node) -> list[Part]:
     """The regions of a JSON-MIN record: lists of values, one per control tag."""
     parts: list[Part] = []
-    if not record.object():
-        raise UserError("is an empty record", where=record.where)
     for key, values in record.items():
         if key in _FIELDS or not isinstance(values.value, list):
             continue
         for node in values.each():
             if isinstance(node.value, dict) and _labelstudio.is_region(node):
                 parts.append(_labelstudio.part(node, node, identity=None))
+    if not parts and not record.object().keys() & _MINIMAL:
+        raise record.fail("is no record of Label Studio")
     return parts

@@ -33,7 +33,11 @@ def recognise(path: Path, head: bytes) -> bool:
             or (seen.has("*", "filename") and seen.has("*", "regions"))
             or _is_version_3(seen)
         )
-    return _csv.sketch(head) >= _COLUMNS
+    return _is_table(_csv.sketch(head))
+
+
+def _is_table(columns: frozenset[str]) -> bool:
+    return columns >= _COLUMNS
 
 
 def _is_version_3(seen: _json.Sketch) -> bool:
@@ -76,7 +80,7 @@ def _read_json(path: Path) -> Iterator[Annotation]:
 
 def _read_csv(path: Path) -> Iterator[Annotation]:
     found: dict[str, list[Region]] = {}
-    for where, row in _csv.rows(path):
+    for where, row in _csv.rows(path, _is_table, "VIA's table"):
         name = _limits.name(_csv.need(row, where, "filename"), where)
         regions = found.setdefault(name, [])
         cell = _csv.need(row, where, "region_shape_attributes")
