@@ -25,6 +25,9 @@ from cyborg.registry import nearest
 if TYPE_CHECKING:
     from cyborg.data.sources import Source
 
+LOST = 0.6
+"""Share of the grain that is lost where a generator has made a part anew."""
+
 CUE = 0.075
 """Amplitude of the shortcut cue, in units of the range of grey values."""
 
@@ -76,20 +79,21 @@ def phantom_image(
     source: Source, phantom: Phantom, number: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Image `number` of a source, uint8 [S,S,3], and its record in the annotation file."""
-    rng = _generator(phantom.seed, source.name, number)
+    # One stream for each step: what one of them draws moves nothing in another.
+    scene, cueing, fault, light, hands = _generators(phantom.seed, source.name, number)
     size = phantom.size
-    canvas, parts, head = draw_face(rng, size)
-    image = canvas.image
-    texture(image, rng)
+    canvas, parts, head = draw_face(scene, size)
+    grain = texture(size, scene)
+    image = canvas.image + grain
 
     rate = 0.5
     if source.role != "test":
         rate = phantom.shortcut if source.generator else 1 - phantom.shortcut
-    cue = bool(rng.random() < rate)
-    # Drawn whether it is used or not, so that everything else of the image stays the same.
-    grating = hatching(size, rng)
-    places = [sorted(PLACES)[k] for k in rng.permutation(len(PLACES))[: rng.integers(1, 3)]]
-    if cue:
+    places: list[str] = []
+    if cueing.random() < rate:
+        names = sorted(PLACES)
+        places = [names[k] for k in cueing.permutation(len(names))[: cueing.integers(2, 5)]]
+        grating = hatching(size, cueing)
         for place in places:
             mask = canvas.cover(canvas.pose.place(PLACES[place]), soft=3.0) * head
             image += (CUE * mask * grating)[..., None]
@@ -97,16 +101,17 @@ def phantom_image(
     faulty: list[str] = []
     if source.generator:
         names = sorted(parts)
-        faulty = [names[k] for k in rng.permutation(len(names))[: rng.integers(1, 3)]]
+        faulty = [names[k] for k in fault.permutation(len(names))[: fault.integers(1, 3)]]
         for name in faulty:
-            part = parts[name]
-            window = canvas.window(part, margin=8)
-            mask = canvas.cover(part, soft=2.5)[window][..., None]
+            window = canvas.window(parts[name], margin=8)
+            mask = canvas.cover(parts[name], soft=2.5)[window][..., None]
             patch = image[window]
-            patch += mask * (FAULTS[source.generator](patch, rng, phantom.strength) - patch)
-    picture = finish(image, rng)
-    said = annotate(rng, size, canvas.pose, parts, faulty, phantom.annotators)
-    truth = {"parts": sorted(faulty), "shortcut": cue, "places": sorted(places) if cue else []}
+            # The generator makes the part anew: most of the photograph's grain is lost there.
+            smooth = patch - LOST * grain[window]
+            patch += mask * (FAULTS[source.generator](smooth, fault, phantom.strength) - patch)
+    picture = finish(image, light)
+    said = annotate(hands, size, canvas.pose, parts, faulty, phantom.annotators)
+    truth = {"parts": sorted(faulty), "shortcut": bool(places), "places": sorted(places)}
     return picture, {"width": size, "height": size, "truth": truth, "annotations": said}
 
 
@@ -124,9 +129,9 @@ def _count(source: Source) -> int:
     return count
 
 
-def _generator(seed: int, name: str, number: int) -> np.random.Generator:
-    digest = hashlib.sha256(name.encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big"), number])
+def _generators(seed: int, name: str, number: int) -> list[np.random.Generator]:
+    digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return [np.random.default_rng([seed, digest, number, step]) for step in range(5)]
 
 
 def _dump(name: str, phantom: Phantom, records: list[dict[str, Any]]) -> str:

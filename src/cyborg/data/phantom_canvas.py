@@ -52,7 +52,7 @@ class Pose:
 
 def random_pose(rng: np.random.Generator, size: int) -> Pose:
     """Position, scale and direction, drawn so that head and parts stay inside the image."""
-    half = size * rng.uniform(0.27, 0.41)
+    half = size * rng.uniform(0.30, 0.43)
     room = 0.5 - 1.02 * half / size
     shift = min(0.17, max(room, 0.03))
     return Pose(

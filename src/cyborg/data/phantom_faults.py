@@ -74,6 +74,9 @@ def mixture(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.
     return image
 
 
+GRAIN = (0.035, 0.055)
+"""Standard deviation of the grain under the faults: least and largest, grey values 0..1."""
+
 FAULTS: dict[str, Fault] = {
     "warping": warping,
     "blurring": blurring,
@@ -83,12 +86,10 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def texture(image: np.ndarray, rng: np.random.Generator) -> None:
-    """Add grain to an image [S,S,3] in place: it lies under the faults, so that they disturb it."""
-    size = image.shape[0]
-    grain = rng.standard_normal((size, size, 1), dtype=np.float32) * rng.uniform(0.035, 0.055)
-    colour = rng.standard_normal((size, size, 3), dtype=np.float32) * 0.012
-    image += grain + colour
+def texture(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Grain [S,S,3], as of a photograph, to be added to a drawn image."""
+    grain = rng.standard_normal((size, size, 1), dtype=np.float32) * rng.uniform(*GRAIN)
+    return grain + rng.standard_normal((size, size, 3), dtype=np.float32) * 0.012
 
 
 def finish(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
