@@ -25,6 +25,7 @@ _ORDER = (
 )
 PARTS = _ORDER.split()
 _PNG = b"\x89PNG\r\n\x1a\n"
+_GREY, _PALETTE = b"\x00", b"\x03"
 _BORDER = 255
 # A folder is told by its first pictures; reading checks every one.
 _LOOK = 8
@@ -131,12 +132,14 @@ def _decoded(file: Path) -> np.ndarray:
 def _is_map(file: Path) -> bool:
     """Whether a PNG is surely one of these: a named part in black and white, or small numbers."""
     try:
-        data = _limits.read_bytes(file)
-        # Drawings with a palette are everyday pictures: never taken without being asked for.
-        if data[25:26] == b"\x03":
+        with file.open("rb") as handle:
+            kind = handle.read(26)[25:]
+        # Coloured pictures are no maps, and drawings with a palette are everyday pictures: they
+        # are not taken without being asked for, nor decoded here, which would take long.
+        if kind != _GREY and not (_part(file) and kind != _PALETTE):
             return False
-        pixels = _images.decode(data, str(file))
-    except UserError:
+        pixels = _images.decode(_limits.read_bytes(file), str(file))
+    except (UserError, OSError):
         return False
     if _part(file):
         return bool(np.unique(pixels).size <= 2)
