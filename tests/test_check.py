@@ -267,6 +267,13 @@ def test_no_information_is_near_half_and_too_few_images_are_none() -> None:
     assert set(cross_validated(images_of(1), "f").values()) == {None}
 
 
+def test_names_that_both_classes_use_tell_nothing() -> None:
+    numbered = images_of(60, image=lambda fake, k: f"{'f' if fake else 'r'}/{k // 2:04d}.png")
+    found = cross_validated(numbered, "f")["name"]
+    assert found is not None
+    assert abs(found - 0.5) < 1e-9
+
+
 def test_a_difference_beyond_chance() -> None:
     # Standard error of no information: sqrt(21 / 1200) = 0.132 for 10 and 10.
     assert not beyond_chance(0.76, 10, 10, 0.6)

@@ -87,24 +87,29 @@ def cross_validated(images: pd.DataFrame, positive: str) -> dict[str, float | No
     for family, columns in (*FAMILIES.items(), ("header", HEADER)):
         found[family] = _mean_auc(table[columns].to_numpy(), y, fold, _tree)
     names = images["image"].map(lambda name: PurePosixPath(name).name)
-    found["name"] = _mean_auc(names.to_numpy(dtype=object), y, fold, _names)
+    # A name that both classes use must not be learnt from one and scored on the other.
+    fold = folds(names.tolist(), y)
+    found["name"] = None
+    if fold is not None:
+        found["name"] = _mean_auc(names.to_numpy(dtype=object), y, fold, _names)
     return found
 
 
 def folds(groups: list[str], y: np.ndarray) -> np.ndarray | None:
     """Fold of each row [N]: groups dealt out in the order of their hash, class by class.
 
-    None where a class has fewer than two groups.
+    Groups that hold both classes are dealt out on their own. None where a class has fewer than
+    two groups.
     """
-    first: dict[str, bool] = {}
+    kinds: dict[str, set[bool]] = {}
     for group, positive in zip(groups, y.tolist(), strict=True):
-        first.setdefault(group, positive)
-    number = min(FOLDS, *(sum(v == kind for v in first.values()) for kind in (False, True)))
+        kinds.setdefault(group, set()).add(positive)
+    number = min(FOLDS, *(sum(kind in k for k in kinds.values()) for kind in (False, True)))
     if number < 2:
         return None
     place: dict[str, int] = {}
-    for kind in (False, True):
-        ordered = sorted((g for g in first if first[g] == kind), key=lambda g: (draw(0, g), g))
+    for kind in ({False}, {True}, {False, True}):
+        ordered = sorted((g for g in kinds if kinds[g] == kind), key=lambda g: (draw(0, g), g))
         place.update({group: k % number for k, group in enumerate(ordered)})
     return np.array([place[group] for group in groups])
 
