@@ -134,6 +134,12 @@ def _tar(archive: Path, folder: Path, limit: int) -> None:
             stream = opened.extractfile(entry)
             assert stream is not None  # it is a regular file
             _write(stream, target)
+        # tarfile stops before the checksum at the end of a compressed file; read on to have it
+        # compared.
+        assert opened.fileobj is not None
+        while block := opened.fileobj.read(BLOCK):
+            total += len(block)
+            _fits(archive, folder, 0, total, limit, left=0)
 
 
 def _seven(archive: Path, folder: Path, limit: int) -> None:

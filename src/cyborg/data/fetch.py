@@ -17,7 +17,7 @@ from tqdm import tqdm
 from cyborg.errors import UserError
 from cyborg.files import sha256_file, sync, unwritable, write_json
 
-BLOCK = 1 << 20
+BLOCK = 1 << 16  # what is lost where a connection is cut
 TIMEOUT = (15.0, 60.0)  # seconds: to connect, between two blocks
 LONGEST_WAIT = 60.0
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # the server may do better in a moment
@@ -95,7 +95,7 @@ def _mirror(
     while True:
         before = _size(part)
         try:
-            if urlsplit(url).hostname in DRIVE:
+            if _host(url) in DRIVE:
                 _drive(url, part, attempts)
             else:
                 _http(url, part, size, known=sha256 is not None)
@@ -216,6 +216,13 @@ def _drive(url: str, part: Path, attempts: int) -> None:
             f"Google Drive does not give the file: {_short(error)} (often its quota is used up: "
             "try another day, or download it in a browser)"
         ) from None
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError as error:
+        raise _RefusedError(f"is not an address: {error}") from None
 
 
 def _notes(part: Path) -> Path:

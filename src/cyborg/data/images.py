@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -22,8 +22,8 @@ from cyborg.errors import UserError
 
 CHUNK = 64
 """Images handed to a worker at once."""
-FEW = 2000
-"""Up to this many images, starting workers takes longer than the work."""
+ALONE = 8.0
+"""Seconds of work after which workers are started; before, they would only take time."""
 
 
 def index(
@@ -52,22 +52,34 @@ def index(
 
 def _describe_all(paths: list[str], workers: int | None) -> list[Description]:
     workers = workers or _processors()
-    bar = tqdm(total=len(paths), desc="index", unit="image", disable=None)
-    with bar:
-        if workers == 1 or len(paths) <= FEW:
-            return [_step(describe(path), bar) for path in paths]
-        # Not fork: the caller may hold threads (progress bars, torch).
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else None
-        context = multiprocessing.get_context(method)
-        try:
-            with ProcessPoolExecutor(min(workers, len(paths)), mp_context=context) as pool:
-                return [_step(d, bar) for d in pool.map(describe, paths, chunksize=CHUNK)]
-        except BrokenProcessPool:
-            raise UserError(
-                "a process that reads images was killed",
-                where="download",
-                hint="most often memory ran out; close other programs and run it again",
-            ) from None
+    found: list[Description] = []
+    with tqdm(total=len(paths), desc="index", unit="image", disable=None) as bar:
+        begin = time.monotonic()
+        for path in paths:
+            if workers > 1 and time.monotonic() - begin > ALONE:
+                break
+            found.append(describe(path))
+            bar.update()
+        if rest := paths[len(found) :]:
+            for description in _parallel(rest, min(workers, len(rest))):
+                found.append(description)
+                bar.update()
+    return found
+
+
+def _parallel(paths: list[str], workers: int) -> Iterator[Description]:
+    # Not fork: the caller may hold threads (progress bars, torch).
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else None
+    context = multiprocessing.get_context(method)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            yield from pool.map(describe, paths, chunksize=CHUNK)
+    except BrokenProcessPool:
+        raise UserError(
+            "a process that reads images was killed",
+            where="download",
+            hint="most often memory ran out; close other programs and run it again",
+        ) from None
 
 
 def _processors() -> int:
@@ -75,8 +87,3 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _step(description: Description, bar: tqdm[Any]) -> Description:
-    bar.update()
-    return description
