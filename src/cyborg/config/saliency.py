@@ -107,7 +107,7 @@ class Maps(Parameters):
         "refuse", description="annotations made on another size of the image"
     )
     on_outside: Literal["refuse", "clip"] = Field(
-        "refuse", description="regions that leave the image by more than 1 % (at least a pixel)"
+        "refuse", description="regions that leave the image by more than 2 % (at least a pixel)"
     )
     gaze: Gaze = Field(Gaze(), description="how recorded gaze becomes a map")
 

@@ -215,22 +215,21 @@ def person_map(person: Viewer, size: tuple[int, int], maps: Maps) -> np.ndarray:
 def combine(
     stack: list[np.ndarray], maps: Maps, weights: list[float], size: tuple[int, int]
 ) -> np.ndarray:
-    """One map, float64 [H,W], 0..1, from those of all annotators, by `maps.aggregate`."""
-    if not stack:
-        return np.zeros(size[::-1])
+    """One map, float32 [H,W], 0..1, from those of all annotators, by `maps.aggregate`."""
+    if not stack or (maps.aggregate == "vote" and len(stack) < maps.votes):
+        return np.zeros(size[::-1], dtype=np.float32)
     if maps.aggregate == "mean":
-        total = np.zeros(size[::-1])
+        total = np.zeros(size[::-1], dtype=np.float32)
         for one, weight in zip(stack, weights, strict=True):
-            total += weight * one
-        return total / sum(weights)
+            total += np.float32(weight / sum(weights)) * one
+        return total
     if maps.aggregate == "union":
-        return np.maximum.reduce(stack).astype(np.float64)
+        return np.maximum.reduce(stack)
     if maps.aggregate == "intersection":
-        return np.minimum.reduce(stack).astype(np.float64)
-    if len(stack) < maps.votes:
-        return np.zeros(size[::-1])
+        return np.minimum.reduce(stack)
     place = len(stack) - maps.votes
-    return np.partition(np.stack(stack), place, axis=0)[place].astype(np.float64)
+    result: np.ndarray = np.partition(np.stack(stack), place, axis=0)[place]
+    return result
 
 
 def blurred(value: np.ndarray, maps: Maps, marked: np.ndarray) -> np.ndarray:
@@ -249,7 +248,9 @@ def blurred(value: np.ndarray, maps: Maps, marked: np.ndarray) -> np.ndarray:
 
 def quantised(value: np.ndarray) -> np.ndarray:
     """0..1 as uint8 0..255, rounded half up; what is above zero stays so from half a level on."""
-    return np.floor(np.clip(value, 0, 1) * 255 + 0.5).astype(np.uint8)
+    # Three times a sixth may be the last bit below one half: such bits must not decide.
+    levels = np.clip(value, 0, 1) * np.float32(255) + np.float32(0.5 + 1e-4)
+    return levels.astype(np.uint8)
 
 
 def _weights(people: list[Viewer], maps: Maps, where: str) -> list[float]:

@@ -13,7 +13,7 @@ from cyborg.saliency.annotation import Annotation, Point, Shape
 
 # Marks may leave the image by this share of its longer side, and by a pixel in any case: hands
 # and rounding do so. They are clipped; what lies further out was drawn on another image.
-TOLERANCE = 0.01
+TOLERANCE = 0.02
 # Aspect ratios that differ by more are no scaled copies of one image.
 ASPECT = 0.01
 

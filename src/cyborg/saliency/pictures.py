@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from cyborg.errors import UserError
 from cyborg.saliency.formats._limits import MAX_PIXELS
@@ -28,16 +28,21 @@ def opened(path: Path) -> Iterator[Image.Image]:
             with Image.open(path) as picture:
                 check_pixels(picture.size, path)
                 yield picture
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError("there is no such picture", where=path) from error
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UserError("is not a picture that can be read", where=path) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    # Decoders fail in any way on broken bytes: struct.error, zlib.error, IndexError, MemoryError …
+    except Exception as error:
         raise UserError(
-            f"cannot be decoded: {error}",
+            f"is not a picture that can be decoded: {_short(error)}",
             where=path,
-            hint="copy the file again; it is damaged or cut short",
+            hint="copy or save the file again; it may be cut short",
         ) from error
+
+
+def _short(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__
 
 
 def check_pixels(size: tuple[int, int], where: str | Path) -> None:

@@ -46,6 +46,7 @@ def table(path: Path) -> Iterator[Annotation]:
     """Yield an Annotation per image and subject of a table, in the order of the file."""
     found: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
     sizes: dict[tuple[str, str], tuple[int, int] | None] = {}
+    names: set[str] = set()
     columns: frozenset[str] = frozenset()
     samples = False
     for where, row in _csv.rows(path, is_table, "a table of gaze"):
@@ -53,7 +54,9 @@ def table(path: Path) -> Iterator[Annotation]:
             columns = frozenset(row)
             _clear(columns, f"{path}:1")
             samples = _is_raw(columns)
-        name = _limits.name(_csv.need(row, where, *_IMAGE), where)
+        name = _csv.need(row, where, *_IMAGE)
+        if name not in names:
+            names.add(_limits.name(name, where))
         key = name, next((row[c].strip() for c in _SUBJECT if c in row), "")
         size = _size(row, where)
         if sizes.setdefault(key, size) != size:
@@ -104,8 +107,14 @@ def _size(row: Row, where: str) -> tuple[int, int] | None:
 
 def _value(row: Row, column: str, where: str) -> float:
     """The number in a column; NaN where it is absent or says that nothing was measured."""
-    text = row.get(column, "").strip()
-    if text.lower() in _NOTHING:
+    text = row.get(column, "")
+    try:
+        value = float(text)
+        if -1e15 <= value <= 1e15:
+            return value
+    except ValueError:
+        pass
+    if text.strip().lower() in _NOTHING:
         return float("nan")
     return _limits.parse_number(text, f"{where}: {column}", low=-1e15, high=1e15)
 

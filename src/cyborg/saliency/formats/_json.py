@@ -91,13 +91,19 @@ class Node:
     def points(self) -> list[Point]:
         """The value, which must be an array of [x, y]."""
         result: list[Point] = []
+        limit = _limits.MAX_COORDINATE
         for index, pair in enumerate(self._typed(list, "an array of points")):
             if not isinstance(pair, list) or len(pair) != 2:
                 raise UserError(
                     f"`{_limits.show(pair)}` is not a point [x, y]", where=f"{self.where}[{index}]"
                 )
-            where = f"{self.where}[{index}]"
-            result.append((_limits.number(pair[0], where), _limits.number(pair[1], where)))
+            x, y = pair
+            # The usual case first: a place is only put into words where it is needed.
+            if type(x) is type(y) is float and -limit <= x <= limit and -limit <= y <= limit:
+                result.append((x, y))
+            else:
+                where = f"{self.where}[{index}]"
+                result.append((_limits.number(x, where), _limits.number(y, where)))
         return result
 
     def _typed(self, kind: type, called: str) -> Any:
