@@ -87,6 +87,17 @@ def test_the_published_experiment_can_be_written_down(tmp_path: Path) -> None:
         )
 
 
+def test_the_rows_of_the_documentation_are_right(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs/data.md").read_text()
+    block = next(part for part in text.split("```") if "name,label,generator" in part)
+    path = tmp_path / "sources.csv"
+    path.write_text("\n".join(line.strip() for line in block.strip().splitlines()) + "\n")
+    assert [(s.name, s.label, s.licence) for s in catalogue(path).values()] == [
+        ("mine_real", "bona_fide", "CC0"),
+        ("mine_fake", "synthetic", "CC0"),
+    ]
+
+
 # One row
 
 
