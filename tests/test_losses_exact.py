@@ -307,7 +307,7 @@ def test_res_l_equals_loops(pooled):
     coarse = torch.nn.functional.interpolate(
         human[:, None], size=(height, width), mode="bilinear", antialias=True
     )[:, 0]
-    out = res_l_loss(**{**batch, "saliency": human}, learned=learned)
+    out = res_l_loss(**{**batch, "saliency": human}, learned=learned, negative="unknown")
     kernel = learned.convolution.weight.detach().double().numpy()[0, 0]
     bias = learned.convolution.bias.item()
     truths = [truths_of(one.numpy(), 0.5, False) for one in coarse]

@@ -6,8 +6,9 @@ M is Grad-CAM of the true class without ReLU, min-max normalised; F labels pixel
 (unknown), the first mean is over labelled pixels, a is the threshold of the batch under which most
 labels hold; T is a 3×3 Gaussian, scaled to a highest value of one. Source: Gao et al., RES: A
 Robust Framework for Guiding Visual Explanation, KDD 2022, arXiv 2206.13413; code YuyangGao/RES,
-RES.py. There F comes from two annotations, what to look at and what not; `negative` says what
-stands in for the second, `threshold` what makes a human map binary (both of this project).
+RES.py. There F comes from two annotations, what to look at and what not; here unmarked pixels
+stand in for the second (`negative: avoid`): with the first alone, a is the lowest value of any
+marked pixel, and the first term asks all others to rise above it. `threshold` makes a map binary.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Options(Parameters):
         0.5, ge=0, le=1, description="share of a map's highest value from which a pixel is marked"
     )
     negative: Literal["unknown", "avoid"] = Field(
-        "unknown", description="what unmarked pixels are: unknown, or not to be looked at"
+        "avoid", description="what unmarked pixels are: unknown, or not to be looked at"
     )
 
 
@@ -56,7 +57,7 @@ def res_g_loss(
     strength: float = 1.0,
     eta: float = 0.0,
     threshold: float = 0.5,
-    negative: str = "unknown",
+    negative: str = "avoid",
     present: Tensor | None = None,
 ) -> LossOutput:
     """Cross-entropy and robust distance of Grad-CAM from human maps.

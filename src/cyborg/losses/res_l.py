@@ -42,7 +42,7 @@ class Options(Parameters):
         0.5, ge=0, le=1, description="share of a map's highest value from which a pixel is marked"
     )
     negative: Literal["unknown", "avoid"] = Field(
-        "unknown", description="what unmarked pixels are: unknown, or not to be looked at"
+        "avoid", description="what unmarked pixels are: unknown, or not to be looked at"
     )
 
 
@@ -89,7 +89,7 @@ def res_l_loss(
     strength: float = 1.0,
     eta: float = 0.0,
     threshold: float = 0.5,
-    negative: str = "unknown",
+    negative: str = "avoid",
     present: Tensor | None = None,
     learned: nn.Module,
 ) -> LossOutput:
