@@ -85,6 +85,11 @@ def test_self_crossing_outline_stays_filled_and_holes_are_cut() -> None:
         assert not mask[2:4, 2:4].any()
 
 
+def test_views_are_refused_rather_than_left_empty() -> None:
+    with pytest.raises(ValueError, match="C order"):
+        fill_polygon(np.zeros((8, 8), dtype=bool)[:, :4], [SQUARE])
+
+
 def test_bands_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ring = np.random.default_rng(3).uniform(-5, 45, (30, 2))
     whole = filled([ring], 40, 40)

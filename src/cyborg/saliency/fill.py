@@ -25,12 +25,14 @@ CROSSINGS = 4_000_000
 
 
 def fill_polygon(mask: Mask, rings: Sequence[np.ndarray | Sequence[Point]]) -> None:
-    """Set the pixels of `mask` (bool [H,W]) that lie inside the union of closed rings.
+    """Set the pixels of `mask` (bool [H,W], C order) that lie inside the union of closed rings.
 
     rings: each float [n,2], x before y, in pixels; the last vertex is joined with the first. The
     winding number is the sum over all rings: a ring of opposite direction cuts a hole. Parts
     outside the mask are clipped exactly.
     """
+    if not mask.flags.c_contiguous:
+        raise ValueError("the mask must be in C order: a view of part of one is not painted")
     height, width = mask.shape
     x0, y0, x1, y1 = _edges(rings)
     low, high = np.minimum(y0, y1), np.maximum(y0, y1)
@@ -74,27 +76,29 @@ def _band(
     if total == 0:
         return
     row = np.arange(total) + np.repeat(first - (np.cumsum(rows) - rows), rows)
-    depth = row + 0.5 - np.repeat(y0, rows)
-    x = np.repeat(x0, rows) + depth * np.repeat(slope, rows)
+    x = row + 0.5
+    x -= np.repeat(y0, rows)
+    x *= np.repeat(slope, rows)
+    x += np.repeat(x0, rows)
     # First column whose centre is at or right of the crossing; exact for any clipping.
-    column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+    x -= 0.5
+    column = np.clip(np.ceil(x, out=x), 0, width, out=x).astype(np.int64)
     # One integer to sort by: row, column, and as lowest bit the direction of the edge.
-    key = ((row * (width + 1) + column) << 1) | np.repeat(upward, rows)
-    if mask.size + mask.shape[0] < 2**29:  # smaller integers sort twice as fast
+    bits = width.bit_length()
+    key = (row << (bits + 1)) | (column << 1) | np.repeat(upward, rows)
+    if mask.shape[0] << (bits + 1) < 2**31:  # smaller integers sort twice as fast
         key = key.astype(np.int32)
     key.sort()
-    inside = np.cumsum((key & 1) * 2 - 1) != 0
-    key >>= 1
+    inside = np.cumsum((key & 1) * 2 - 1, dtype=np.int32) != 0
     # The winding number is zero after the last crossing of a row: no span runs into the next.
-    before = np.concatenate(([False], inside[:-1]))
-    borders = np.empty(2 * int(np.count_nonzero(inside & ~before)), dtype=np.int64)
-    borders[0::2], borders[1::2] = key[inside & ~before], key[before & ~inside]
+    borders = key[np.concatenate((inside[:1], inside[1:] != inside[:-1]))].astype(np.int64)
     if not len(borders):
         return
-    borders -= borders // (width + 1)
-    # Alternating runs of out and in, from the first pixel to the last one.
-    runs = np.repeat(np.arange(1, len(borders)) % 2 == 1, np.diff(borders))
-    mask.reshape(-1)[borders[0] : borders[-1]] |= runs
+    borders = (borders >> (bits + 1)) * width + ((borders >> 1) & ((1 << bits) - 1))
+    # Alternating runs of in and out, from the first pixel to the last one.
+    within = np.zeros(len(borders) - 1, dtype=bool)
+    within[::2] = True
+    mask.reshape(-1)[borders[0] : borders[-1]] |= np.repeat(within, np.diff(borders))
 
 
 def fill_ellipse(mask: Mask, centre: Point, radii: Point, rotation: float = 0.0) -> None:
