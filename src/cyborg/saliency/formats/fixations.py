@@ -52,19 +52,18 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
 
 def _osie(path: Path) -> Iterator[Annotation]:
     content = _mat.read(path)
-    if "fixations" not in content:
-        raise UserError("has no variable `fixations`", where=path)
-    cells = content["fixations"]
-    if getattr(cells.dtype, "names", None):
-        yield from _mouse(cells, path)
+    found = content.get("fixations")
+    if isinstance(found, _mat.Struct):
+        yield from _mouse(found, path)
         return
-    if cells.dtype != object:
-        raise UserError("is neither a cell array nor a struct", where=f"{path}: fixations")
-    for number, cell in enumerate(cells.reshape(-1), start=1):
+    if not isinstance(found, list):
+        raise UserError("has no cell array or struct `fixations`", where=path)
+    for number, cell in enumerate(found, start=1):
         where = f"{path}: fixations{{{number}}}"
         name = _limits.name(_mat.text(_mat.field(cell, "img", where), f"{where}.img"), where)
         subjects = _mat.field(cell, "subjects", where)
-        for subject, record in enumerate(subjects.reshape(-1), start=1):
+        records = subjects if isinstance(subjects, list) else [subjects]
+        for subject, record in enumerate(records, start=1):
             place = f"{where}.subjects{{{subject}}}"
             columns = [
                 _mat.numbers(_mat.field(record, key, place), f"{place}.{key}").reshape(-1)
@@ -78,7 +77,7 @@ def _osie(path: Path) -> Iterator[Annotation]:
             yield Annotation(name, OSIE, annotator=str(subject), fixations=values)
 
 
-def _mouse(record: np.ndarray, path: Path) -> Iterator[Annotation]:
+def _mouse(record: _mat.Struct, path: Path) -> Iterator[Annotation]:
     """Mouse positions of OSIE: one file per image, named as it; row and column of each sample."""
     where = f"{path}: fixations"
     coord = _mat.numbers(_mat.field(record, "coord", where), f"{where}.coord")
