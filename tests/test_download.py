@@ -862,3 +862,14 @@ def test_checksums_are_sorted(tmp_path: Path) -> None:
         checksums.record(tmp_path, checksums.Checksum(name, "x.zip", DIGEST, 3))
     lines = (tmp_path / "data/checksums.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["name", "a", "b", "c"]
+
+
+def test_a_linked_folder_is_pointed_out(tmp_path: Path):
+    """DVC does not look through it, so that changes would go unnoticed."""
+    from cyborg.data.download import _linked
+
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data/raw").mkdir(parents=True)
+    (tmp_path / "data/raw/faces").symlink_to(tmp_path / "elsewhere")
+    assert _linked(tmp_path, Path("data/raw/faces/ffhq")) == Path("data/raw/faces")
+    assert _linked(tmp_path, Path("data/raw")) is None

@@ -111,6 +111,19 @@ def _obtain(source: Source, phantom: Phantom, root: Path) -> None:
         _archive(source, root)
     elif not (root / source.path).is_dir():
         raise _absent(source)
+    elif linked := _linked(root, Path(source.path)):
+        print(
+            f"note: {linked} is a link to a folder. DVC does not look through it: after a change "
+            "there, run `dvc repro --force download`. `cp -rs FOLDER data/raw` makes a folder of "
+            "links to files, whose changes it sees.",
+            file=sys.stderr,
+        )
+
+
+def _linked(root: Path, path: Path) -> Path | None:
+    """The first part of a path, seen from the project folder, that is a link to a folder."""
+    parts = [path, *path.parents][:-1]
+    return next((part for part in reversed(parts) if (root / part).is_symlink()), None)
 
 
 def _absent(source: Source) -> UserError:
