@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cyborg.errors import UserError
 from cyborg.saliency.formats import _rle
@@ -93,3 +96,29 @@ def test_many_large_masks_in_a_small_file(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     with bounded(seconds=30, megabytes=400), pytest.raises(UserError, match="together"):
         read("labelstudio", path)
+
+
+def test_bit_masks_of_label_studio(tmp_path: Path) -> None:
+    pixels = Image.new("RGBA", (7, 5))
+    pixels.putpixel((6, 1), (255, 0, 0, 255))
+    buffer = io.BytesIO()
+    pixels.save(buffer, "PNG")
+    content = json.loads((HERE / "labelstudio_brush.json").read_text())
+    result = content[0]["annotations"][0]["result"][2]
+    code = base64.b64encode(buffer.getvalue()).decode()
+    result["type"] = "bitmasklabels"
+    result["value"] = {
+        "imageDataURL": f"data:image/png;base64,{code}",
+        "bitmasklabels": ["mouth"],
+    }
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    (annotation,) = read("labelstudio", path)
+    assert annotation.regions[1].label == "mouth"
+    (shape,) = annotation.regions[1].shapes
+    assert shape.points == ((6.0, 1.0),)
+    assert shape.mask is not None
+    assert shape.mask.tolist() == [[True]]
+    result["original_width"] = 8
+    error = refused("labelstudio", path, json.dumps(content[:1]))
+    assert "several sizes" in error.what

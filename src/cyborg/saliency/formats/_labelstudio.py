@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 
 from cyborg.saliency.annotation import Shape
-from cyborg.saliency.formats import _limits, _rle, _shapes
+from cyborg.saliency.formats import _images, _limits, _rle, _shapes
 from cyborg.saliency.formats._json import Node
 
 # Per-region answers repeat the region's geometry; the region itself has a result of its own.
@@ -29,7 +29,7 @@ class Part:
 def is_region(value: Node) -> bool:
     """Whether a value has the geometry of an image's region."""
     keys = value.object().keys()
-    return "rle" in keys or "points" in keys or {"x", "y"} <= keys or "vertices" in keys
+    return {"x", "y"} <= keys or bool(keys & {"rle", "points", "vertices", "imageDataURL"})
 
 
 def results(node: Node) -> list[Part]:
@@ -85,6 +85,8 @@ def shape(part: Part, size: tuple[int, int], budget: _shapes.Budget) -> Shape:
     keys = value.object().keys()
     if "rle" in keys:
         return _brush(value, label, size, budget)
+    if "imageDataURL" in keys:
+        return _bitmask(value, label, size, budget)
     sx, sy = size[0] / _PERCENT, size[1] / _PERCENT
     if "points" in keys:
         place = value.get("points")
@@ -129,3 +131,15 @@ def _brush(value: Node, label: str, size: tuple[int, int], budget: _shapes.Budge
     alpha = _rle.label_studio(code, width, height, place.where)
     # Edges are anti-aliased: half covered counts, as a pixel counts whose centre is inside.
     return _shapes.mask(alpha >= 128, 0, 0, label, place.where, size)
+
+
+def _bitmask(value: Node, label: str, size: tuple[int, int], budget: _shapes.Budget) -> Shape:
+    place = value.get("imageDataURL")
+    data = _images.from_data_url(place.text(), place.where)
+    pixels = _images.marked(_images.decode(data, place.where))
+    budget.take(pixels.size, place.where)
+    if pixels.shape != size[::-1]:
+        raise place.fail(
+            f"the mask has {pixels.shape[1]}×{pixels.shape[0]} pixels, the image {size[0]}×{size[1]}"
+        )
+    return _shapes.mask(pixels, 0, 0, label, place.where, size)
