@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import tensor
 
+from cyborg.config.base import mistakes
 from cyborg.errors import UserError
 from cyborg.losses._base import unit_range
 from cyborg.losses.cam_entropy import cam_entropy_loss, entropy
 from cyborg.losses.cross_entropy import cross_entropy_loss
-from cyborg.losses.cyborg import cyborg_loss
+from cyborg.losses.cyborg import Options, cyborg_loss
 from cyborg.losses.divisive import divisive_loss
 from cyborg.losses.perceptual_weight import perceptual_weight_loss, sample_weights
 from cyborg.losses.sage import gaussian, jensen_shannon, sage_loss
@@ -126,6 +128,15 @@ def test_three_pixels_by_hand():
     assert out.cam.tolist() == [[[0, 1, 2]]]  # raw, not normalised
     # Of the true class the map is constant, so zeros: (0 + 1 + 1) / 3.
     assert three_pixels(alpha=0, target="true").total.item() == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, "dynamc", True, None, "0.5", float("nan")])
+def test_a_wrong_alpha_is_one_mistake(value):
+    with pytest.raises(ValidationError) as caught:
+        Options(alpha=value)
+    (mistake,) = mistakes(caught.value, Options, "params.yaml").mistakes
+    assert "number from 0 to 1 or one of dynamic, dynamic_detached" in mistake.what
+    assert mistake.where == "params.yaml: alpha"
 
 
 def test_dynamic_alpha_by_hand():

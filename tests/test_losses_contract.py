@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,6 +174,19 @@ def test_signature_options_and_source_agree(name):
     assert all(field.description for field in module.Options.model_fields.values())
     assert "Source:" in module.__doc__
     assert set(options) == set(OTHER[name])
+
+
+def test_the_page_on_losses_has_every_loss_and_option(name):
+    page = (Path(__file__).parents[1] / "docs" / "losses.md").read_text(encoding="utf-8")
+    sections = {
+        title.strip(): text
+        for section in page.split("\n## ")[1:]
+        for titles, _, text in [section.partition("\n")]
+        for title in titles.split(",")
+    }
+    options = registry.find(cyborg.losses, name).Options.model_fields
+    assert all(f"`{option}" in sections[name] for option in options)
+    assert len(sections) == len(NAMES)
 
 
 def test_every_option_changes_something(name):

@@ -14,9 +14,9 @@ arXiv 2603.17859; code CVRL/VISER.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from cyborg.config.base import Parameters
@@ -31,6 +31,7 @@ from cyborg.losses._base import (
 from cyborg.models.cam import class_activation_map
 
 Alpha = Annotated[float, Field(ge=0, le=1)] | Literal["dynamic", "dynamic_detached"]
+DYNAMIC = ("dynamic", "dynamic_detached")
 
 
 class Options(Parameters):
@@ -48,6 +49,15 @@ class Options(Parameters):
         "present",
         description="saliency term divided by the samples that have a map, or by all of the batch",
     )
+
+    @field_validator("alpha", mode="before")
+    @classmethod
+    def _alpha(cls, value: Any) -> Any:
+        # One message for one mistake: pydantic would report each alternative by itself.
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value not in DYNAMIC and not (number and 0 <= value <= 1):
+            raise ValueError(f"alpha is a number from 0 to 1 or one of {', '.join(DYNAMIC)}")
+        return value
 
 
 def cyborg_loss(
