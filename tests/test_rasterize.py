@@ -1,4 +1,4 @@
-"""Matching of names, and the rasterize stage from files to maps and index."""
+"""The rasterize stage, from annotation files to maps and index."""
 
 from __future__ import annotations
 
@@ -17,25 +17,9 @@ from pycocotools import mask as codec
 from cyborg.config.experiment import Experiment
 from cyborg.errors import UserError
 from cyborg.files import sha256_file
-from cyborg.saliency.match import Matcher
 from cyborg.saliency.rasterize import rasterize
 
 FACES = Path(__file__).parents[1].parent / "shared" / "data" / "faces"
-
-
-def test_names_are_matched_by_path_then_name_then_stem() -> None:
-    known = Matcher(["a/1.jpg", "b/1.jpg", "b/2.png", "c/x_000042.jpg"], {"f" * 64: "b/2.png"})
-    assert known.find("a/1.jpg", "f") == "a/1.jpg"
-    assert known.find("photos\\b\\1.jpg", "f") == "b/1.jpg"
-    assert known.find("file:///home/me/b/1.jpg", "f") == "b/1.jpg"
-    assert known.find("elsewhere/2.png", "f") == "b/2.png"
-    assert known.find("2", "f") == "b/2.png"
-    assert known.find("2.jpeg", "f") == "b/2.png"
-    assert known.find("42", "f") == "c/x_000042.jpg"
-    assert known.find("f" * 64, "f") == "b/2.png"
-    assert known.find("../../etc/passwd", "f") is None
-    with pytest.raises(UserError, match=r"may be the image `a/1.jpg` or `b/1.jpg`"):
-        known.find("1.jpg", "f")
 
 
 COLUMNS = [
@@ -123,6 +107,7 @@ def project(tmp_path: Path) -> Path:
                 "width": 20,
                 "height": 16,
                 "problem": "",
+                "file": f"data/raw/{name}",
                 "label": "synthetic" if source == "fakes" else "bona_fide",
             }
         )
@@ -173,7 +158,7 @@ def test_stage_writes_maps_and_index(project: Path, capsys: pytest.CaptureFixtur
     assert table["regions"].tolist() == [2, 1]
     assert table["annotators"].tolist() == [1, 1]
     assert table["sha256"][0] == sha256_file(project / table["file"][0])
-    assert "1 images are not in `fakes` (the first is 9.jpg)" in capsys.readouterr().err
+    assert "1 images are not in fakes (the first is `9.jpg`)" in capsys.readouterr().err
     assert sorted(p.name for p in (project / "data").iterdir()) == [
         "images.parquet",
         "raw",
@@ -265,6 +250,23 @@ def test_annotations_of_another_size_are_scaled_on_demand(project: Path) -> None
     assert index(project)["area"].tolist() == [10 * 4 / 320]
 
 
+def test_two_sources_share_an_annotation_file(project: Path) -> None:
+    """Equal file names in both: the folders in the file say whose they are."""
+    table = pd.read_csv(project / "data/sources.csv", dtype=str, keep_default_na=False)
+    table["annotations"] = "data/raw/regions.json"
+    table.to_csv(project / "data/sources.csv", index=False)
+    names = [("photos/1.jpg", 20, 16), ("fakes/a/1.jpg", 20, 16), ("print/1.jpg", 20, 16)]
+    write(project, coco(names, [(0, box(0, 0, 1, 1)), (1, box(0, 0, 2, 1)), (2, box(0, 0, 9, 9))]))
+    rasterize(experiment(), project, workers=1)
+    found = index(project)
+    assert dict(zip(found["image"], found["area"] * 320, strict=True)) == pytest.approx(
+        {"photos/1.jpg": 1, "fakes/a/1.jpg": 2}
+    )
+    write(project, coco(names[:1], [(0, box(0, 0, 1, 1))]))
+    with pytest.raises(UserError, match="names no image of `fakes`"):
+        rasterize(experiment(), project, workers=1)
+
+
 def test_misspelt_category_and_missing_column(project: Path) -> None:
     with pytest.raises(UserError) as error:
         rasterize(experiment(human={"labels": ["mouht"]}), project, workers=1)
@@ -298,6 +300,7 @@ def test_real_faces(tmp_path: Path, project: Path) -> None:
             "width": 320,
             "height": 320,
             "problem": "",
+            "file": f"data/raw/{i['file_name']}",
             "label": "synthetic",
         }
         for i in content["images"]

@@ -15,7 +15,7 @@ from cyborg.files import sha256_file
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.fit import fit
 from cyborg.saliency.formats._names import IMAGES
-from cyborg.saliency.match import Matcher
+from cyborg.saliency.match import Candidate, Matcher
 from cyborg.saliency.pictures import check_pixels, displayed_size
 from cyborg.saliency.read import read_annotations
 
@@ -51,23 +51,13 @@ def gather(path: Path, images: Path | None, format: str, maps: Maps) -> list[Ann
         raise UserError(
             "does not say whose decisions were right", where=path, hint="leave out only_correct"
         )
-    folder = _folder(images, grouped) if images else None
+    files = _files(images, list(grouped), path) if images else {}
     found: list[Annotated] = []
     unsized: list[str] = []
     absent: list[str] = []
-    taken: dict[Path, str] = {}
     for name, said in sorted(grouped.items()):
-        inside = folder.find(name, str(path)) if folder else None
-        file = images / inside if images and inside else None
-        if file is not None:
-            other = taken.setdefault(file, name)
-            if other != name:
-                raise UserError(
-                    f"`{other}` and `{name}` both mean the image {file}",
-                    where=path,
-                    hint="name images with folder and extension",
-                )
-        elif images is not None:
+        file = files.get(name)
+        if file is None and images is not None:
             absent.append(name)
         size = displayed_size(file) if file else _stated(said)
         if size is None:
@@ -117,15 +107,22 @@ def stated_stem(name: str) -> str:
     return stem
 
 
-def _folder(images: Path, grouped: dict[str, list[Annotation]]) -> Matcher:
+def _files(images: Path, names: list[str], where: Path) -> dict[str, Path]:
+    """The images that the names mean."""
     if not images.is_dir():
         raise UserError("is not a folder", where=images, hint="--images takes a folder of images")
-    files = [f for f in sorted(images.rglob("*")) if f.suffix.lower() in IMAGES and f.is_file()]
-    inside = {file.relative_to(images).as_posix(): file for file in files}
+    files = {
+        file.relative_to(images).as_posix(): file
+        for file in sorted(images.rglob("*"))
+        if file.suffix.lower() in IMAGES and file.is_file()
+    }
     checksums = {}
-    if any(re.fullmatch(r"[0-9a-f]{64}", name) for name in grouped):
-        checksums = {sha256_file(file): path for path, file in inside.items()}
-    return Matcher(inside, checksums)
+    if any(re.fullmatch(r"[0-9a-f]{64}", name) for name in names):
+        checksums = {sha256_file(file): inside for inside, file in files.items()}
+    folder = images.resolve().as_posix()
+    candidates = [Candidate(inside, inside, f"{folder}/{inside}") for inside in files]
+    found = Matcher(candidates, checksums).find_all(names, str(where))
+    return {name: files[inside] for name, inside in found.items()}
 
 
 def _stated(said: list[Annotation]) -> tuple[int, int] | None:

@@ -7,9 +7,8 @@ Writes  data/saliency/<map set>/<source>/… and data/saliency/index.parquet (do
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,9 +24,7 @@ from cyborg.files import replacing, sha256_file, unwritable
 from cyborg.registry import nearest
 from cyborg.saliency.aggregate import render
 from cyborg.saliency.annotation import Annotation
-from cyborg.saliency.fit import fit
-from cyborg.saliency.match import Matcher
-from cyborg.saliency.read import read_annotations
+from cyborg.saliency.assign import assign, by_file, indexed
 from cyborg.saliency.workers import run
 
 OUT = Path("data/saliency")
@@ -60,7 +57,7 @@ def rasterize(experiment: Experiment, root: Path = Path(), workers: int | None =
     earlier maps are untouched.
     """
     sources = used(experiment, root)
-    images = _images(root)
+    images = indexed(root)
     target = root / OUT
     part, old = target.with_name(".saliency.part"), target.with_name(".saliency.old")
     if old.exists() and not target.exists():  # killed between the two renames below
@@ -86,37 +83,16 @@ def rasterize(experiment: Experiment, root: Path = Path(), workers: int | None =
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _images(root: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Rows of data/images.parquet: by source, by path inside the source."""
-    path = root / "data" / "images.parquet"
-    columns = ["image", "source", "label", "sha256", "width", "height", "problem"]
-    try:
-        rows = pq.read_table(path, columns=columns).to_pylist()
-    except FileNotFoundError:
-        raise UserError(
-            "there is no such file", where=path, hint="run `cyborg download` first"
-        ) from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"cannot be read: {error}", where=path, hint="run `cyborg download` again"
-        ) from error
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        inside = row["image"].removeprefix(f"{row['source']}/")
-        found.setdefault(row["source"], {})[inside] = row
-    return found
-
-
 def _jobs(
     name: str,
     maps: Maps,
     sources: dict[str, Source],
-    images: dict[str, dict[str, dict[str, Any]]],
+    images: list[dict[str, Any]],
     root: Path,
     part: Path,
 ) -> list[Job]:
     """What there is to draw for one map set, by image."""
-    annotated = {key: s for key, s in sorted(sources.items()) if getattr(s, maps.column)}
+    annotated = [s for _, s in sorted(sources.items()) if getattr(s, maps.column)]
     if not annotated:
         raise UserError(
             f"no source in use has anything in the column `{maps.column}`",
@@ -125,78 +101,19 @@ def _jobs(
         )
     jobs: list[Job] = []
     labels: set[str] = set()
-    for source in annotated.values():
-        path = root / getattr(source, maps.column)
-        grouped, found = _grouped(name, maps, source, path, images.get(source.name, {}), root)
-        labels |= found
-        for inside, (row, said) in sorted(grouped.items()):
-            picture = PurePosixPath(inside).with_suffix(".png")
-            file = OUT / name / source.name / picture
-            place = part / file.relative_to(OUT)
+    for file, members in by_file(annotated, maps.column).items():
+        found = assign(root / file, members, images, name, maps, root)
+        labels |= found.labels
+        for row, said in found.images:
+            inside = PurePosixPath(row["image"]).relative_to(row["source"])
+            picture = OUT / name / row["source"] / inside.with_suffix(".png")
+            place = part / picture.relative_to(OUT)
             size = (row["width"], row["height"])
-            jobs.append(Job(name, row["image"], size, tuple(said), maps, str(path), place, file))
+            where = str(root / file)
+            jobs.append(Job(name, row["image"], size, tuple(said), maps, where, place, picture))
     _distinct(jobs)
     _known(name, maps, labels)
     return jobs
-
-
-def _grouped(
-    name: str,
-    maps: Maps,
-    source: Source,
-    path: Path,
-    images: dict[str, dict[str, Any]],
-    root: Path,
-) -> tuple[dict[str, tuple[dict[str, Any], list[Annotation]]], set[str]]:
-    """Annotations of one source by image, checked against its size; labels that occur."""
-    matcher = Matcher(images, {row["sha256"]: inside for inside, row in images.items()})
-    grouped: dict[str, tuple[dict[str, Any], list[Annotation]]] = {}
-    stated: dict[str, str] = {}
-    labels: set[str] = set()
-    strangers: list[str] = []
-    judged = False
-    for annotation in read_annotations(path, maps.format, images=root / source.path):
-        labels |= {r.label or s.label for r in annotation.regions for s in r.shapes}
-        inside = matcher.find(annotation.image, str(path))
-        if inside is None:
-            strangers.append(annotation.image)
-            continue
-        first = stated.setdefault(inside, annotation.image)
-        if first != annotation.image:
-            raise UserError(
-                f"`{first}` and `{annotation.image}` both mean the image `{inside}`",
-                where=path,
-                hint="take one of them out, or name images with folder and extension",
-            )
-        row = images[inside]
-        if row["problem"]:
-            continue  # the check stage reports it; it has no size to hold the map against
-        correct = annotation.correct
-        if correct is None and annotation.decision:
-            correct = annotation.decision.casefold() == row["label"].casefold()
-        judged |= correct is not None
-        fitted = fit(annotation, (row["width"], row["height"]), maps, str(path))
-        grouped.setdefault(inside, (row, []))[1].append(replace(fitted, correct=correct))
-    if not stated:
-        raise UserError(
-            f"names no image of `{source.name}`"
-            + (f" ({len(strangers)} names, the first is `{strangers[0]}`)" if strangers else ""),
-            where=path,
-            hint=f"names are compared with the paths inside {source.path}",
-        )
-    if maps.only_correct and not judged:
-        raise UserError(
-            "does not say whose decisions were right",
-            where=path,
-            hint=f"set `saliency.{name}.only_correct: false`",
-        )
-    if strangers:
-        print(
-            f"{path}: {len(set(strangers))} images are not in `{source.name}` "
-            f"(the first is {strangers[0]})",
-            file=sys.stderr,
-        )
-    return grouped, labels
 
 
 def _distinct(jobs: Iterable[Job]) -> None:
