@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn, tensor
+from torch import tensor
 
 import cyborg.losses
 from cyborg import registry
 from cyborg.losses._base import LossOutput
-from cyborg.models.network import Network, build
+from loss_batch import Batch, of_network
 
 NAMES = registry.names(cyborg.losses)
 CONTEXT = {"images", "network", "sample_weight", "learned"}
@@ -71,76 +70,6 @@ OTHER: dict[str, dict[str, tuple[Any, dict[str, Any]]]] = {
         "blur": (0.2, {}),
     },
 }
-
-
-class Tiny(nn.Module):
-    """Images [B,3,12,8] to a 3×2 map of five channels; smooth, so that it has two derivatives."""
-
-    image_size, map_size = (12, 8), (3, 2)
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(1)
-        self.convolution = nn.Conv2d(3, 5, 4, 4)
-        self.head = nn.Linear(5, 2)
-
-    def outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        features = torch.nn.functional.softplus(self.convolution(images))
-        return self.head(features.mean((2, 3))), features, self.head.weight
-
-
-class Batch:
-    """Four images, maps and labels; what a loss asks for is made from them."""
-
-    def __init__(self, net: Any, images: Tensor, maps: Tensor, labels: Tensor):
-        self.net, self.images, self.maps, self.labels = net, images, maps, labels
-        self.present: Tensor | None = None
-        self.weights = torch.linspace(0.5, 2.0, len(labels))
-
-    @classmethod
-    def tiny(cls, count: int = 4) -> Batch:
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randn(count, 3, 12, 8, generator=generator)
-        maps = torch.rand(count, 12, 8, generator=generator)
-        return cls(Tiny(), images, maps, torch.arange(count) % 2)
-
-    def loss(self, name: str, **options: Any) -> LossOutput:
-        module = registry.find(cyborg.losses, name)
-        images = self.images.clone().requires_grad_()
-        logits, features, weight = self.net.outputs(images)
-        maps = self.maps
-        if getattr(module, "MAPS", "features") == "features":
-            maps = torch.nn.functional.interpolate(maps[:, None], size=features.shape[2:])[:, 0]
-        size = self.images.shape[-2]
-        offered = {
-            "images": images,
-            "network": self.net.outputs,
-            "sample_weight": self.weights,
-            "learned": module.learn(size, tuple(features.shape[2:]), 0)
-            if hasattr(module, "learn")
-            else None,
-        }
-        needs = getattr(module, "NEEDS", frozenset())
-        call: Callable[..., LossOutput] = getattr(module, f"{name}_loss")
-        return call(
-            logits,
-            self.labels,
-            features,
-            weight,
-            maps,
-            present=self.present,
-            **{need: offered[need] for need in needs},
-            **options,
-        )
-
-    def gradients(self, value: Tensor) -> list[Tensor]:
-        parameters = [p for p in self.net.parameters() if p.requires_grad]
-        if not value.requires_grad:
-            return [torch.zeros_like(p) for p in parameters]
-        found = torch.autograd.grad(value, parameters, allow_unused=True)
-        return [
-            torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)
-        ]
 
 
 def finite(batch: Batch, out: LossOutput) -> bool:
@@ -377,22 +306,6 @@ def decreases(batch: Batch, name: str, optimiser: torch.optim.Optimizer) -> None
 def test_decreases_on_two_images(name):
     batch = Batch.tiny(2)
     decreases(batch, name, torch.optim.SGD(batch.net.parameters(), lr=0.02))
-
-
-def of_network(architecture: str, size: int, features: str = "final", **further: Any) -> Batch:
-    """Four images of a real network, its batch norm in evaluation mode: samples stay apart."""
-    row = {"name": architecture, "weights": "none", "image_size": size, "features": features}
-    net: Network = build({**row, "freeze_batch_norm": True, **further}, classes=2, seed=0)
-    net.train()
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(4, 3, size, size, generator=generator)
-    maps = torch.zeros(4, size, size)
-    maps[:, : size // 2, size // 4 :] = torch.rand(
-        4, size // 2, size - size // 4, generator=generator
-    )
-    batch = Batch(net, net.normalise(images), maps, torch.arange(4) % 2)
-    batch.present = tensor([True, True, False, True])
-    return batch
 
 
 NETWORKS = {

@@ -1,0 +1,21 @@
+"""Small networks for tests: random weights, images as small as the network takes."""
+
+from __future__ import annotations
+
+import torch
+
+from cyborg.config.experiment import Architecture
+from cyborg.models.network import Network, build
+
+# Sides at which a map of at least 2×2 is left, small for speed.
+SMALL = {"small_cnn": 40, "inception_v3": 107, "inception_v4": 107, "xception": 64}
+
+
+def make(name: str, classes: int = 2, seed: int = 0, **changes) -> Network:
+    row = Architecture(**{"weights": "none", "image_size": SMALL.get(name, 64), **changes})
+    return build({**row.model_dump(), "name": name}, classes, seed)
+
+
+def pictures(side: int, count: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
