@@ -16,7 +16,7 @@ from typing import Any
 from cyborg.errors import UserError
 from cyborg.files import read_json
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
-from cyborg.saliency.formats._limits import MAX_COORDINATE
+from cyborg.saliency.formats import _limits
 
 
 def recognise(path: Path, head: bytes) -> bool:
@@ -44,8 +44,10 @@ def read(path: Path) -> Iterator[Annotation]:
         )
     for row, image in enumerate(_list(content, "images", str(path))):
         where = f"{path}: images[{row}]"
-        file = _get(image, "file", str, where)
-        size = (_get(image, "width", int, where), _get(image, "height", int, where))
+        file = _limits.name(_get(image, "file", str, where), where)
+        size = _limits.size(
+            _get(image, "width", int, where), _get(image, "height", int, where), where
+        )
         for number, said in enumerate(_list(image, "annotations", where)):
             place = f"{where}.annotations[{number}]"
             yield Annotation(
@@ -58,7 +60,9 @@ def read(path: Path) -> Iterator[Annotation]:
                 annotator=_get(said, "annotator", str, place),
                 decision=_get(said, "decision", str, place),
                 correct=_get(said, "correct", bool, place),
-                seconds=float(_get(said, "seconds", (int, float), place)),
+                seconds=_limits.number(
+                    _get(said, "seconds", (int, float), place), f"{place}.seconds", low=0, high=1e12
+                ),
             )
 
 
@@ -81,7 +85,7 @@ def _point(point: Any, where: str) -> Point:
         and all(
             isinstance(value, int | float)
             and not isinstance(value, bool)
-            and abs(value) <= MAX_COORDINATE
+            and abs(value) <= _limits.MAX_COORDINATE
             for value in point
         )
     )
