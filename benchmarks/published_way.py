@@ -1,4 +1,4 @@
-"""The published training step and scoring, written anew from their description, to compare with.
+"""The published training step and scoring, written anew from its description, to compare with.
 
 A peer for benchmarks and tests, which shares no code with the package. What it does on purpose, as
 the published code (CVRL/CYBORG, train_cam.py and test.py) does: every image is decoded at the
