@@ -32,7 +32,7 @@ class Node:
 
     def fail(self, what: str, hint: str | None = None) -> UserError:
         """The error for this value, to be raised."""
-        return UserError(what, where=self.where, hint=hint)
+        return UserError(clean(what), where=self.where, hint=hint)
 
     @property
     def missing(self) -> bool:

@@ -156,7 +156,9 @@ def _transform(text: str, where: str) -> Matrix:
             c, s = math.cos(math.radians(v[0])), math.sin(math.radians(v[0]))
             step = (c, s, -s, c, 0.0, 0.0)
         else:
-            raise UserError(f"`{_limits.show(name)}({inside[:40]})` is not known", where=place)
+            raise UserError(
+                f"`{_limits.show(name)}({_limits.show(inside)})` is not known", where=place
+            )
         result = _times(result, step)
     return result
 

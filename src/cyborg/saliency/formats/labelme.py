@@ -110,7 +110,7 @@ def _shape(node: Node, size: Size, budget: _shapes.Budget) -> Shape:
         must(2)
         return _mask(node, label, points, size, budget)
     raise node.get("shape_type").fail(
-        f"shapes of type `{kind[:40]}` are not known",
+        f"shapes of type `{_limits.show(kind)}` are not known",
         hint="known: polygon, rectangle, oriented_rectangle, rotation, quadrilateral, circle, "
         "line, linestrip, point, mask",
     )

@@ -153,6 +153,6 @@ def _shape(node: Node, label: str) -> Shape:
     if kind == "point":
         return _shapes.point(value("cx"), value("cy"), label)
     raise node.get("name").fail(
-        f"shapes of type `{kind[:40]}` are not known",
+        f"shapes of type `{_limits.show(kind)}` are not known",
         hint="known: rect, polygon, polyline, circle, ellipse, point",
     )
