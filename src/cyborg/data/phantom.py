@@ -25,10 +25,10 @@ from cyborg.registry import nearest
 if TYPE_CHECKING:
     from cyborg.data.sources import Source
 
-LOST = 0.6
+LOST = 0.85
 """Share of the grain that is lost where a generator has made a part anew."""
 
-CUE = 0.075
+CUE = 0.06
 """Amplitude of the shortcut cue, in units of the range of grey values."""
 
 

@@ -74,7 +74,7 @@ def mixture(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.
     return image
 
 
-GRAIN = (0.035, 0.055)
+GRAIN = (0.028, 0.044)
 """Standard deviation of the grain under the faults: least and largest, grey values 0..1."""
 
 FAULTS: dict[str, Fault] = {
