@@ -21,7 +21,7 @@ from torch import nn
 import cyborg.losses
 import cyborg.train
 from cyborg import registry
-from cyborg.checkpoint import Checkpoint
+from cyborg.checkpoint import Checkpoint, Progress
 from cyborg.config.base import Parameters
 from cyborg.config.training import Training
 from cyborg.data.batches import Epochs, Samples
@@ -217,6 +217,20 @@ def test_a_damaged_state_is_not_taken_up(damage: bytes, root: Path) -> None:
     (work / "state.pt").write_bytes(damage)
     out = run(train_spec(), root, "resumed", work=work)
     assert contents(out) == contents(run(train_spec(), root, "fresh"))
+
+
+def test_the_state_of_the_gradient_scaler_is_kept(tmp_path: Path) -> None:
+    def parts(scale: float) -> Any:
+        network = Pixel()
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale, enabled=True)
+        return network, optimiser(network, Training()), scaler
+
+    checkpoint = Checkpoint(tmp_path / "state.pt", "training")
+    checkpoint.save(Progress(epoch=3), *parts(128.0))
+    fresh = parts(65536.0)
+    assert checkpoint.restore(*fresh).epoch == 3
+    assert fresh[2].state_dict()["scale"] == 128.0
+    assert Checkpoint(tmp_path / "state.pt", "another").restore(*fresh) == Progress()
 
 
 class Code:
