@@ -138,8 +138,7 @@ def _bitmask(value: Node, label: str, size: tuple[int, int], budget: _shapes.Bud
     data = _images.from_data_url(place.text(), place.where)
     pixels = _images.marked(_images.decode(data, place.where))
     budget.take(pixels.size, place.where)
-    if pixels.shape != size[::-1]:
-        raise place.fail(
-            f"the mask has {pixels.shape[1]}×{pixels.shape[0]} pixels, the image {size[0]}×{size[1]}"
-        )
+    own = (pixels.shape[1], pixels.shape[0])
+    if own != size:
+        raise place.fail(f"the mask has {own[0]}×{own[1]} pixels, the image {size[0]}×{size[1]}")
     return _shapes.mask(pixels, 0, 0, label, place.where, size)
