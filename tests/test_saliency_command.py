@@ -149,6 +149,14 @@ def test_names_that_are_none_are_refused(tmp_path: Path, name: str) -> None:
     assert tree(tmp_path) == ["export"]
 
 
+def test_file_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    Image.new("L", (4, 3)).save(tmp_path / "map.png")
+    (tmp_path / "map.png").rename(os.fsdecode(bytes(tmp_path / "maps") + b"/a\xff.png"))
+    assert run(tmp_path / "maps", "--out", tmp_path / "out") == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_link_in_out_is_replaced_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")

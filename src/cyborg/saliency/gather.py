@@ -14,6 +14,7 @@ from cyborg.errors import UserError
 from cyborg.files import sha256_file
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.fit import fit
+from cyborg.saliency.formats._limits import name as checked_name
 from cyborg.saliency.formats._names import IMAGES
 from cyborg.saliency.match import Candidate, Matcher
 from cyborg.saliency.pictures import check_pixels, displayed_size
@@ -44,7 +45,7 @@ def gather(path: Path, images: Path | None, format: str, maps: Maps) -> list[Ann
     """
     grouped: dict[str, list[Annotation]] = {}
     for annotation in read_annotations(path, format, images):
-        grouped.setdefault(annotation.image, []).append(annotation)
+        grouped.setdefault(checked_name(annotation.image, str(path)), []).append(annotation)
     if not grouped:
         raise UserError("names no image", where=path)
     if maps.only_correct and not any(a.correct is not None for g in grouped.values() for a in g):
