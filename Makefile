@@ -6,13 +6,17 @@ STAMP := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: repro test setup lint lock clean
+.PHONY: repro test exhaustive setup lint lock clean
 repro: setup
 	dvc repro
 	@cyborg show
 
 test: setup lint
-	pytest
+	pytest --numprocesses auto --dist loadfile
+
+# 5,000 mutated files for every annotation reader: about an hour.
+exhaustive: setup
+	pytest --numprocesses auto -m exhaustive
 
 lint: setup
 	ruff check .

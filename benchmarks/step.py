@@ -29,12 +29,12 @@ from torch import nn
 import cyborg.losses
 import published_way
 from cyborg import registry, train
-from cyborg.checkpoint import Checkpoint
 from cyborg.config.training import Training
 from cyborg.data.batches import Epochs, Samples
-from cyborg.machine import device, environment, prepare
 from cyborg.models.network import build
-from cyborg.objective import Objective
+from cyborg.training.checkpoint import Checkpoint
+from cyborg.training.machine import device, environment, prepare
+from cyborg.training.objective import Objective
 
 MAP = {"resnet50": 7, "densenet121": 7}
 

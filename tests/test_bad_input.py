@@ -1,4 +1,4 @@
-"""A mistake of the user ends in a message with file and row, exit code 2, earlier results intact."""
+"""A mistake of the user ends in a message with file and row, exit code 2, results intact."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from cyborg.data.batches import Epochs, Samples, resized
 from cyborg.data.dataset import Pack, images, maps, part
 from cyborg.data.sampling import order
 from cyborg.errors import UserError
-from cyborg.seeds import derived
+from cyborg.training.seeds import derived
 from tiny_project import CLASSES, SIZE, project, save
 
 

@@ -1,6 +1,6 @@
 """Mutated files: every reader answers each with a UserError or with annotations, and soon.
 
-Quick: 150 mutations per reader; slow (`-m slow`): 5,000. Both are the same ones on each run.
+Quick: 150 mutations per reader; exhaustive (`make exhaustive`): 5,000. Both are the same ones on each run.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def test_mutated(name: str, tmp_path: Path) -> None:
     attack(name, tmp_path, 150)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", sorted(SEEDS))
 def test_mutated_many_times(name: str, tmp_path: Path) -> None:
     attack(name, tmp_path, 5000)

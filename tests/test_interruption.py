@@ -30,7 +30,7 @@ def processes(project: Project) -> dict[int, str]:
     return found
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 300) -> None:
     """Wait until a condition holds; fail after some time."""
     end = time.monotonic() + seconds
     while not condition():

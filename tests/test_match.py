@@ -22,7 +22,7 @@ def test_names_are_matched_by_path_then_name_then_stem() -> None:
 
     assert found("a/1.jpg") == "a/1.jpg"
     assert found("photos\\b\\1.jpg") == "b/1.jpg"
-    assert found("file:///home/me/b/1.jpg") == "b/1.jpg"
+    assert found("file:///data/me/b/1.jpg") == "b/1.jpg"
     assert found("elsewhere/2.png") == "b/2.png"
     assert found("2") == "b/2.png"
     assert found("2.jpeg") == "b/2.png"

@@ -14,11 +14,11 @@ import torch
 import cyborg.losses
 import cyborg.train
 from cyborg import registry
-from cyborg.checkpoint import Checkpoint
 from cyborg.config.training import Training
 from cyborg.data.batches import Epochs, Samples, resized
 from cyborg.models.network import Network, build
-from cyborg.objective import Objective
+from cyborg.training.checkpoint import Checkpoint
+from cyborg.training.objective import Objective
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import published_way

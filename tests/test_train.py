@@ -21,7 +21,6 @@ from torch import nn
 import cyborg.losses
 import cyborg.train
 from cyborg import registry
-from cyborg.checkpoint import Checkpoint, Progress
 from cyborg.config.base import Parameters
 from cyborg.config.training import Training
 from cyborg.data.batches import Epochs, Samples
@@ -29,12 +28,13 @@ from cyborg.errors import UserError
 from cyborg.grid.closure import closure
 from cyborg.losses import cyborg as cyborg_module
 from cyborg.losses._base import LossOutput
-from cyborg.machine import device, explained, prepare
 from cyborg.models.network import NetworkOutput
-from cyborg.objective import Objective
-from cyborg.optimisation import learning_rate, optimiser
 from cyborg.train import train, train_cell
-from cyborg.validation import auc, gain, rank_auc
+from cyborg.training.checkpoint import Checkpoint, Progress
+from cyborg.training.machine import device, explained, prepare
+from cyborg.training.objective import Objective
+from cyborg.training.optimisation import learning_rate, optimiser
+from cyborg.training.validation import auc, gain, rank_auc
 from tiny_project import project, train_spec
 
 FILES = ["environment.json", "history.csv", "model.safetensors", "result.json"]

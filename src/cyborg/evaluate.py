@@ -24,10 +24,10 @@ from cyborg.data.dataset import Pack, Part, images, part
 from cyborg.errors import UserError
 from cyborg.files import replacing, write_table
 from cyborg.losses._base import unit_range
-from cyborg.machine import device, explained, prepare
 from cyborg.models.cam import class_activation_map
 from cyborg.models.network import Network, build
-from cyborg.validation import Images
+from cyborg.training.machine import device, explained, prepare
+from cyborg.training.validation import Images
 
 Report = Callable[[dict[str, Any]], None]
 

@@ -17,18 +17,18 @@ from torch import Tensor, nn
 import cyborg.losses
 import cyborg.saliency.controls
 from cyborg import registry
-from cyborg.checkpoint import Checkpoint, Progress, copied
 from cyborg.config.training import Training
 from cyborg.data.batches import Epochs, Samples
 from cyborg.data.dataset import Part, images, maps, part
 from cyborg.errors import UserError
 from cyborg.files import canonical, replacing, sha256_bytes, write_json, write_text
-from cyborg.machine import device, environment, explained, prepare
 from cyborg.models.network import Network, NetworkOutput, build
-from cyborg.objective import Objective
-from cyborg.optimisation import learning_rate, optimiser
-from cyborg.seeds import derived, numpy_generator
-from cyborg.validation import Validation, gain, validate
+from cyborg.training.checkpoint import Checkpoint, Progress, copied
+from cyborg.training.machine import device, environment, explained, prepare
+from cyborg.training.objective import Objective
+from cyborg.training.optimisation import learning_rate, optimiser
+from cyborg.training.seeds import derived, numpy_generator
+from cyborg.training.validation import Validation, gain, validate
 
 PRECISION = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MEASURES = ("accuracy", "auc", "loss")

@@ -14,7 +14,7 @@ from cyborg.config.training import Training
 from cyborg.data.augment import augment, changes
 from cyborg.data.sampling import order
 from cyborg.errors import UserError
-from cyborg.seeds import numpy_generator, torch_generator
+from cyborg.training.seeds import numpy_generator, torch_generator
 
 
 class Batch(NamedTuple):

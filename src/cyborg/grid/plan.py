@@ -50,7 +50,11 @@ class Inputs:
         rows = self.manifest[
             self.manifest["source"].isin(sources) & self.manifest["split"].isin(splits)
         ]
-        rows = rows[["image", "source", "label", "generator", "split"]].sort_values("image")
+        columns = ["image", "source", "label", "generator", "split"]
+        if "sample_weight" in rows:
+            rows = rows.assign(sample_weight=rows["sample_weight"].map(repr))
+            columns.append("sample_weight")
+        rows = rows[columns].sort_values("image")
         packed = self.packs[
             (self.packs["size"] == size)
             & self.packs["kind"].isin(["images", *maps])
