@@ -1,6 +1,6 @@
 """Mutated files: every reader answers each with a UserError or with annotations, and soon.
 
-Quick: 150 mutations per reader; exhaustive (`make exhaustive`): 5,000. Both are the same ones on each run.
+Quick: 150 mutations per reader; exhaustive (`make exhaustive`): 5,000. The same on each run.
 """
 
 from __future__ import annotations
