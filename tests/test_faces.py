@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+
 from project import REPOSITORY, Project, create
 
 FACES = REPOSITORY.parent / "shared/data/faces"
