@@ -4,7 +4,6 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 STAMP := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: repro test exhaustive setup lint lock clean
 repro: setup
@@ -29,7 +28,7 @@ setup: $(STAMP)
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
-	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock bootstrap.lock
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock bootstrap.lock
 	$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
 	touch $@
 

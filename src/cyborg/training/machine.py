@@ -43,7 +43,8 @@ def prepare(chosen: torch.device) -> None:
     # cuBLAS reads this when it starts; without it, deterministic algorithms refuse to run there.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # On a GPU a few operators have no deterministic form: they warn, rather than end a training.
-    torch.use_deterministic_algorithms(True, warn_only=chosen.type == "cuda")
+    # (torch.use_deterministic_algorithms does the same after importing the compiler: 5 s a cell.)
+    torch.set_deterministic_debug_mode("warn" if chosen.type == "cuda" else "error")
     deterministic: Any = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False  # costs time, decides nothing
     torch.backends.cudnn.benchmark = False
