@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
 
 import cyborg.results.metrics as family
-from cyborg import registry, validation
+from cyborg import registry
 from cyborg.results import agreement
 from cyborg.results.metrics import calibration, error_rates, fixed_threshold, measures, ranking
+from cyborg.training import validation
 
 # Scores on a coarse grid, so that ties are common; both classes present.
 CASES = st.lists(
