@@ -171,7 +171,7 @@ def test_a_map_of_another_size(project: Path):
     folder.mkdir()
     Image.new("L", (20, 20), 255).save(folder / "0.png")
     sources(project, "data/raw/mine/marks.json", "data/raw/mine/maps")
-    refused(cyborg(project, "rasterize"), "maps/0.png", "20", "40")
+    refused(cyborg(project, "rasterize"), "data/raw/mine/maps", "0.png", "20", "40")
 
 
 def test_an_annotation_file_that_is_not_there(project: Path):
