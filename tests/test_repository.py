@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -109,3 +111,21 @@ def test_no_path_of_a_machine_and_no_unfinished_place_is_committed():
         if path.suffix in {".py", ".md", ".yaml", ".yml", ".csv", ".toml", ""} and path.is_file():
             for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
                 assert not pattern.search(line), f"{name}:{number}: {line.strip()[:120]}"
+
+
+def test_the_shipped_results_are_those_of_the_shipped_code_and_parameters():
+    """dvc.lock states what the shipped run was made from; none of it has changed since."""
+    done = subprocess.run(
+        [Path(sys.executable).parent / "dvc", "status", "--json"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for stage, changes in json.loads(done.stdout).items():
+        for change in changes:
+            named = change.get("changed deps", {}) if isinstance(change, dict) else {}
+            for path, state in named.items():
+                # What stages make is not in a fresh checkout; what is committed must agree.
+                committed = path.startswith(("src/", "workflow/", "params.yaml"))
+                committed |= path in {"data/sources.csv"}
+                assert not committed, (
+                    f"{stage}: {path} is {state}: run `dvc repro`, commit dvc.lock"
+                )
