@@ -61,6 +61,7 @@ def make(
                     "sources": ["made_a", "real"],
                     "saliency": row.saliency,
                     "control": row.control,
+                    "prepare": [],
                     "loss": {"name": row.loss, "options": {}},
                 }
                 evaluate = {**train, "kind": "evaluate", "train": cell_name(train)}

@@ -23,11 +23,13 @@ import numpy as np
 import pandas as pd
 import py7zr
 import pytest
+import yaml
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cyborg.cli import main
 from cyborg.config.experiment import Experiment
 from cyborg.data import archives, checksums
 from cyborg.data.download import download
@@ -765,8 +767,37 @@ def test_only(server: Server, tmp_path: Path) -> None:
     download(wanted(), root, only=["fake"])
     assert (root / "data/fetched/fake/in/0.png").is_file()
     assert not (root / "data/images.parquet").exists()
-    with pytest.raises(UserError, match="did you mean `fake`"):
-        download(wanted(), root, only=["fakes"])
+    text = failure(root, only=["fakes", "real", "rael"])
+    assert text.count("error:") == 2
+    assert "`fakes` is not in data/sources.csv" in text
+    assert "did you mean `fake`" in text
+    assert "did you mean `real`" in text
+
+
+def test_only_as_a_command(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = hosted(server, tmp_path)
+    server.files["y.zip"] = zipped(root / "y.zip", {"a.png": png(9)}).read_bytes()
+    other = {"name": "other", "url": server.url("y.zip"), "path": "data/fetched/other"}
+    third = {"name": "third", "url": server.url("z.zip"), "path": "data/fetched/third"}
+    rows = [FAKE | {"url": server.url("x.zip"), "path": "data/fetched/fake/in"}]
+    project(root, *rows, FAKE | other, FAKE | third)
+    (root / "params.yaml").write_text(yaml.safe_dump(wanted().model_dump(mode="json")))
+    monkeypatch.chdir(root)
+    assert main(["download", "--only", "other", "fake"]) == 0
+    assert capsys.readouterr().out == (
+        "fake: 2 images at data/fetched/fake/in\nother: 1 images at data/fetched/other\n"
+    )
+    assert left(root / "data/fetched") == ["fake", "other"]
+    assert not (root / "data/images.parquet").exists()
+    assert main(["download", "--only", "fakee", "other"]) == 2
+    assert "did you mean `fake`" in capsys.readouterr().err
+    assert main(["download"]) == 0
+    assert len(pd.read_parquet(root / "data/images.parquet")) == 3
 
 
 def test_leftovers_are_swept(server: Server, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from cyborg.errors import UserError
-from cyborg.evaluate import alignment, evaluate_cell, trained
+from cyborg.evaluate import alignment, evaluate_cell
 from cyborg.models.network import Network, build
+from cyborg.models.trained import load_trained
 from tiny_project import CLASSES, SIZE, architecture, evaluate_spec, project, save
 
 CELL = "small/cyborg/seed3/0123456789ab"
@@ -264,18 +265,19 @@ def test_a_gallery_of_none_is_empty(root: Path) -> None:
 
 
 def test_a_model_that_is_absent_damaged_or_of_another_network(root: Path) -> None:
-    path = root / "runs/train" / CELL / "model.safetensors"
+    folder = root / "runs/train" / CELL
+    path = folder / "model.safetensors"
     other = architecture(name="other", network="resnet18", image_size=64)
     with pytest.raises(UserError, match="not a model of `other`"):
-        trained(evaluate_spec(CELL, architecture=other), root)
+        load_trained(folder, other, classes=2, seed=0)
     with pytest.raises(UserError, match="is not a model of `small`"):
-        trained(evaluate_spec(CELL, classes=["a", "b", "c"]), root)
+        load_trained(folder, architecture(), classes=3, seed=0)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UserError, match="is not a model of `small`"):
-        trained(evaluate_spec(CELL), root)
+        load_trained(folder, architecture(), classes=2, seed=0)
     path.unlink()
     with pytest.raises(UserError, match=r"model.safetensors: there is no such file(.|\n)*train"):
-        trained(evaluate_spec(CELL), root)
+        run(evaluate_spec(CELL), root)
 
 
 def test_scores_that_are_not_finite_are_refused(root: Path) -> None:

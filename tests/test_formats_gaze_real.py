@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ import scipy.io
 from PIL import Image
 
 from reading import SHARED, files, read, real
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import gaze
 
 pytestmark = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the folder of real annotation files is not here"
@@ -66,3 +70,53 @@ def test_salicon_maps() -> None:
         assert said.size == (640, 480)
         assert said.heat is not None
         assert np.allclose(said.heat, pixels / 255)
+
+
+@pytest.mark.parametrize("name", [name for name in gaze.FILES if name != "SALICON's maps"])
+def test_positions_lie_on_the_images_and_exchanged_they_do_not(name: str) -> None:
+    """The images are wider than high: (row, column) taken for (x, y) would run off them."""
+    pictures = gaze.recorded(SHARED, name)
+    points = [(a.fixations, p.size) for p in pictures for a in p.annotations]
+    off = {
+        exchanged: np.mean(
+            np.concatenate(
+                [((f[:, :2][:, ::step] >= size) | (f[:, :2] < 0)).any(axis=1) for f, size in points]  # type: ignore[index]
+            )
+        )
+        for exchanged, step in ((False, 1), (True, -1))
+    }
+    assert off[False] == 0
+    assert off[True] > 0.1
+
+
+def test_salicon_maps_are_those_of_its_own_rule() -> None:
+    found = gaze.against_their_rule(SHARED)
+    assert found.images == 6
+    # The rule counts a pixel once, however often it was fixated: the maps differ by that.
+    assert min(found.right) > 0.96
+    assert max(found.exchanged) < 0.55
+
+
+# CC and SIM seen at one degree: 0.61, 0.66; 0.79, 0.62; 0.81, 0.63; 0.88, 0.76.
+BOUNDS = [(0.55, 0.60), (0.72, 0.56), (0.74, 0.57), (0.82, 0.70)]
+
+
+@pytest.mark.parametrize(("sets", "bounds"), list(zip(gaze.PAIRS, BOUNDS, strict=True)))
+def test_maps_of_gaze_agree_with_other_maps_of_the_images(
+    sets: tuple[str, str], bounds: tuple[float, float]
+) -> None:
+    found = gaze.compared(SHARED, *sets, sigma=1.0)
+    assert found.images >= 3
+    for right, exchanged, other, bound, apart in zip(
+        found.right, found.exchanged, found.other, bounds, (0.4, 0.15), strict=True
+    ):
+        assert right > bound
+        assert right - max(exchanged, other) > apart
+
+
+@pytest.mark.parametrize("sets", gaze.PAIRS)
+def test_maps_of_every_image_agree_better_than_exchanged_ones(sets: tuple[str, str]) -> None:
+    ours, theirs = (gaze.recorded(SHARED, name) for name in sets)
+    others = gaze.drawn(theirs)
+    right, exchanged = (gaze.each(gaze.drawn(ours, swap), others) for swap in (False, True))
+    assert (right > exchanged).all()

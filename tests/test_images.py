@@ -29,7 +29,7 @@ FACES = Path(__file__).parents[1].parent / "shared/data/faces"
 CLASSES = ["bona_fide", "synthetic"]
 COLUMNS = [
     "image", "source", "label", "generator", "role", "file", "sha256", "bytes", "width", "height",
-    "format", "mode", "header", "hash", "group", "problem",
+    "format", "mode", "header", "hash", "group", "sample_weight", "problem",
 ]  # fmt: skip
 
 

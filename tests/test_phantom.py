@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import imagehash
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image, ImageDraw
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw
 import cyborg.data.phantom as phantom_module
 from cyborg.config.experiment import Phantom
 from cyborg.data.phantom import draw, phantom_image
+from cyborg.data.phantom_annotators import annotation_time
 from cyborg.data.phantom_faults import FAULTS
 from cyborg.errors import UserError
 from cyborg.models.small_cnn import SmallCNN
@@ -42,7 +44,9 @@ def test_same_arguments_same_bytes_and_longer_sources_begin_alike(tmp_path):
     draw(source(count=5), SMALL, tmp_path / "longer")
     a, b, longer = (digests(tmp_path / name) for name in ("a", "b", "longer"))
     assert a == b
-    assert sorted(a) == ["000000.png", "000001.png", "000002.png", "annotations.json"]
+    assert sorted(a) == [
+        "000000.png", "000001.png", "000002.png", "annotations.json", "weights.csv",
+    ]  # fmt: skip
     assert all(longer[name] == a[name] for name in a if name.endswith(".png"))
     draw(source(count=3), Phantom(size=64, seed=1), tmp_path / "seed")
     draw(source(count=3, name="phantom_other"), SMALL, tmp_path / "name")
@@ -55,7 +59,9 @@ def test_drawing_again_replaces_the_folder_and_leaves_nothing_beside_it(tmp_path
     draw(source(count=3), SMALL, folder)
     draw(source(count=2), SMALL, folder)
     assert [p.name for p in tmp_path.iterdir()] == ["faces"]
-    assert sorted(digests(folder)) == ["000000.png", "000001.png", "annotations.json"]
+    assert sorted(digests(folder)) == [
+        "000000.png", "000001.png", "annotations.json", "weights.csv",
+    ]  # fmt: skip
 
 
 def test_a_failure_leaves_the_old_folder(tmp_path, monkeypatch):
@@ -132,6 +138,7 @@ def test_bona_fide_faces_have_no_faulty_part_and_are_annotated_all_the_same():
     for number in range(10):
         _, record = phantom_image(source(""), SMALL, number)
         assert record["truth"]["parts"] == []
+        assert record["truth"]["visibility"] == 0
         assert len(record["annotations"]) == SMALL.annotators
         assert all(said["regions"] for said in record["annotations"])
 
@@ -155,6 +162,40 @@ def test_annotators_who_are_right_mark_the_faulty_parts_and_some_are_wrong():
                 assert len(region["polygon"]) >= 8
                 assert 0 <= np.min(region["polygon"]) <= np.max(region["polygon"]) <= 64
     assert 0.05 < wrong / (right + wrong) < 0.3
+
+
+def test_visibility_is_what_the_fault_changed(monkeypatch):
+    """With a fault that adds one grey value of 0.1 everywhere: 0.1 in its parts."""
+    monkeypatch.setattr(phantom_module, "LOST", 0.0)
+    monkeypatch.setitem(FAULTS, "warping", lambda part, rng, strength: part + 0.1)
+    for number in range(3):
+        _, record = phantom_image(source(), SMALL, number)
+        masked = record["truth"]["visibility"]
+        assert 0.05 < masked <= 0.1  # the edge of a part is soft
+
+
+def test_times_are_longer_where_the_fault_is_fainter():
+    said = [{"seconds": 4.0}, {"seconds": 8.0}]
+    assert annotation_time(said, 0.07) == pytest.approx(6)
+    assert annotation_time(said, 0.035) == pytest.approx(12)
+    assert annotation_time(said, 0.14) == pytest.approx(3)
+    assert annotation_time(said, 1e-4) == 24  # four times at most
+    assert annotation_time(said, 1.0) == 1.5
+    assert annotation_time(said, 0.0) == 6  # no fault
+
+
+def test_weights_are_the_times_and_tell_of_the_fault(tmp_path):
+    draw(source(count=40), SMALL, tmp_path / "faces")
+    table = pd.read_csv(tmp_path / "faces/weights.csv")
+    assert list(table.columns) == ["image", "sample_weight"]
+    images = json.loads((tmp_path / "faces/annotations.json").read_text())["images"]
+    assert list(table["image"]) == [image["file"] for image in images]
+    expected = [annotation_time(i["annotations"], i["truth"]["visibility"]) for i in images]
+    assert np.allclose(table["sample_weight"], expected, atol=0.005)
+    faint = np.log([i["truth"]["visibility"] for i in images])
+    assert np.corrcoef(np.log(table["sample_weight"]), faint)[0, 1] < -0.5
+    drawn = [np.mean([said["seconds"] for said in i["annotations"]]) for i in images]
+    assert abs(np.corrcoef(np.log(drawn), faint)[0, 1]) < 0.5
 
 
 def test_marked_regions_lie_where_the_fault_is():

@@ -33,6 +33,7 @@ COLUMNS = [
     "list",
     "annotations",
     "segmentation",
+    "weights",
     "related",
     "sha256",
     "count",

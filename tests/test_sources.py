@@ -106,6 +106,7 @@ def test_a_row_is_read(tmp_path: Path) -> None:
         "name": "m1", "label": "synthetic", "generator": "srefi stylegan2", "access": "url",
         "url": "https://a.org/x.zip http://b.org/x.zip", "path": "data/fetched/m1/inner/",
         "related": "data/raw/p.csv:a,b data/raw/q.csv:c,d", "sha256": "AB" * 32, "count": "12",
+        "weights": "data/raw//w.csv",
     }  # fmt: skip
     source = catalogue(write(tmp_path, row))["m1"]
     assert source.url == ("https://a.org/x.zip", "http://b.org/x.zip")
@@ -114,7 +115,7 @@ def test_a_row_is_read(tmp_path: Path) -> None:
         ("data/raw/p.csv", ("a", "b")),
         ("data/raw/q.csv", ("c", "d")),
     ]
-    assert (source.sha256, source.count) == ("ab" * 32, 12)
+    assert (source.sha256, source.count, source.weights) == ("ab" * 32, 12, "data/raw/w.csv")
     assert source.where.endswith("sources.csv:2")
 
 
@@ -146,6 +147,7 @@ def test_a_row_is_read(tmp_path: Path) -> None:
         ({"access": "phantom", "path": "data/fetched/mine"}, "count", "is missing"),
         ({"annotations": "../a.json"}, "annotations", "not a path inside"),
         ({"segmentation": "/masks"}, "segmentation", "not a path inside"),
+        ({"weights": "data/../../w.csv"}, "weights", "not a path inside"),
         ({"related": "pairs.csv"}, "related", "file.csv:column,column"),
         ({"related": "../p.csv:a,b"}, "related", "not a path inside"),
         ({"sha256": "abc"}, "sha256", "is no checksum"),
@@ -209,13 +211,24 @@ def test_columns(tmp_path: Path) -> None:
     assert "`license` is not a column" in texts[0]
     assert "did you mean `licence`?" in texts[0]
     assert "column `licence` is missing" in texts[1]
+    assert "comma" not in texts[1]  # it is there, misspelt: no second one is wanted
+
+
+def test_a_catalogue_of_before_is_mended_as_the_message_says(tmp_path: Path) -> None:
+    path = write(tmp_path, ROW, columns=tuple(c for c in COLUMNS if c != "weights"))
+    (found,) = mistakes(path)
+    assert found.what == "column `weights` is missing"
+    assert "end this line with `,weights` and all other rows with a comma" in found.text()
+    first, row = path.read_text().splitlines()
+    path.write_text(f"{first},weights\n{row},\n")
+    assert catalogue(path)["mine"].weights == ""
 
 
 def test_a_row_with_too_many_cells(tmp_path: Path) -> None:
     path = write(tmp_path, ROW)
     path.write_text(path.read_text() + "a,b\n\n" + "x," * len(COLUMNS) + "\n")
     places = [(found.where, found.what) for found in mistakes(path)]
-    assert places == [(f"{path}:3", "has 2 cells, not 16"), (f"{path}:5", "has 17 cells, not 16")]
+    assert places == [(f"{path}:3", "has 2 cells, not 17"), (f"{path}:5", "has 18 cells, not 17")]
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,8 @@ def project(
                  "file": name, "sha256": hashlib.sha256((root / name).read_bytes()).hexdigest(),
                  "bytes": (root / name).stat().st_size, "width": image.width,
                  "height": image.height, "format": "PNG", "mode": "RGB", "header": "{}",
-                 "hash": str(imagehash.phash(image)), "group": name, "problem": ""}
+                 "hash": str(imagehash.phash(image)), "group": name,
+                 "sample_weight": k / 4 if k % 2 else np.nan, "problem": ""}
             )  # fmt: skip
     frame = pd.DataFrame(table).sort_values("image", ignore_index=True)
     (root / "data/saliency").mkdir(parents=True)
@@ -245,6 +246,7 @@ def test_the_stage_writes_the_manifest(tmp_path: Path, capsys: pytest.CaptureFix
     manifest = pd.read_parquet(path)
     assert manifest.columns.tolist() == [
         "image", "source", "label", "generator", "file", "sha256", "group", "split", "saliency",
+        "sample_weight",
     ]  # fmt: skip
     assert manifest["image"].is_monotonic_increasing
     parts = manifest.set_index("image")["split"]
@@ -254,6 +256,9 @@ def test_the_stage_writes_the_manifest(tmp_path: Path, capsys: pytest.CaptureFix
     assert parts["real/000.png"] == parts["real/011.png"]
     assert set(parts[parts.index.str.startswith("other")]) == {"test"}
     assert (manifest["saliency"] == "").all()
+    weights = manifest.set_index("image")["sample_weight"]
+    assert weights["real/003.png"] == 0.75
+    assert np.isnan(weights["real/004.png"])
     printed = capsys.readouterr().out
     assert "2 pairs of images look the same" in printed
     assert "1 images of training sources belong to test images" in printed
@@ -309,6 +314,12 @@ def test_a_missing_table_and_a_missing_image_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dvc repro download"):
         split(experiment(), tmp_path)
     project(tmp_path, SOURCES, count=4, copies={"fake/001.png": "fake/000.png"})
+    path = tmp_path / "data/images.parquet"
+    old = pd.read_parquet(path)
+    old.drop(columns="sample_weight").to_parquet(path, index=False)
+    with pytest.raises(UserError, match=r"images\.parquet: column `sample_weight`"):
+        split(experiment(), tmp_path)
+    old.to_parquet(path, index=False)
     (tmp_path / "fake/001.png").unlink()
     with pytest.raises(UserError, match=r"fake/001\.png"):
         split(experiment(), tmp_path)

@@ -72,6 +72,7 @@ def train_spec(**changes: Any) -> dict[str, Any]:
         "sources": ["fakes", "photos"],
         "saliency": "human",
         "control": "none",
+        "prepare": [],
         "training": Training(**training).model_dump(mode="json"),
         "seed": 3,
     }

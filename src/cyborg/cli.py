@@ -61,6 +61,13 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     for name, (module, text) in STAGES.items():
         stage = add(name, text, _stage(name, module))
         _params(stage)
+        if name == "download":
+            stage.add_argument(
+                "--only",
+                nargs="+",
+                metavar="NAME",
+                help="fetch or draw these sources of the catalogue, in use or not; index nothing",
+            )
     for name, text in GRIDS.items():
         grid = add(name, text, _grid(name))
         grid.add_argument("--spec", type=Path, help="run this one cell by hand")
@@ -98,7 +105,8 @@ def _stage(name: str, module: str) -> Callable[[Any], None]:
         from cyborg.config.load import load
 
         experiment = load(options.params)
-        getattr(importlib.import_module(module), name)(experiment)
+        chosen = {"only": options.only} if "only" in options else {}
+        getattr(importlib.import_module(module), name)(experiment, **chosen)
 
     return run
 

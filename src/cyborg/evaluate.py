@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,7 +23,8 @@ from cyborg.errors import UserError
 from cyborg.files import replacing, write_table
 from cyborg.losses._base import unit_range
 from cyborg.models.cam import class_activation_map
-from cyborg.models.network import Network, build
+from cyborg.models.network import Network
+from cyborg.models.trained import load_trained
 from cyborg.training.machine import device, explained, prepare
 from cyborg.training.validation import Images
 
@@ -47,7 +46,13 @@ def evaluate_cell(
     """
     where = device()
     prepare(where)
-    network = trained(spec, root).to(where).eval()
+    network = load_trained(
+        root / "runs/train" / spec["train"],
+        spec["architecture"],
+        classes=len(spec["classes"]),
+        seed=spec["seed"],
+    )
+    network.to(where).eval()
     size = network.image_size
     sources = sorted({source for names in spec["test_sets"].values() for source in names})
     rows = part(root, sources, "test", spec["classes"])
@@ -76,27 +81,6 @@ def evaluate_cell(
     gallery["maps"] = _first_maps(packs, size, gallery["names"].tolist())
     with replacing(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **gallery)
-
-
-def trained(spec: dict[str, Any], root: Path) -> Network:
-    """The network of a trained cell; UserError where its file is absent or of another network."""
-    path = root / "runs/train" / spec["train"] / "model.safetensors"
-    # Its weights are in the file: none are fetched, whatever the architecture starts from.
-    architecture = {**spec["architecture"], "weights": "none"}
-    network = build(architecture, classes=len(spec["classes"]), seed=spec["seed"])
-    try:
-        network.load_state_dict(load_file(path))
-    except FileNotFoundError as error:
-        raise UserError(
-            "there is no such file", where=path, hint="run `dvc repro train`"
-        ) from error
-    except (SafetensorError, RuntimeError) as error:
-        raise UserError(
-            f"is not a model of `{spec['architecture']['name']}`: {str(error).splitlines()[0]}",
-            where=path,
-            hint="run `dvc repro train`; it checks finished cells and trains damaged ones again",
-        ) from error
-    return network
 
 
 def forward(

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import cyborg.losses
+import cyborg.preparations
 import cyborg.saliency.controls
 from cyborg import registry
 from cyborg.config.training import Training
@@ -23,6 +24,8 @@ from cyborg.data.dataset import Part, images, maps, part
 from cyborg.errors import UserError
 from cyborg.files import canonical, replacing, sha256_bytes, write_json, write_text
 from cyborg.models.network import Network, NetworkOutput, build
+from cyborg.models.trained import MODEL
+from cyborg.preparations._base import Context, Material
 from cyborg.training.checkpoint import Checkpoint, Progress, copied
 from cyborg.training.machine import device, environment, explained, prepare
 from cyborg.training.objective import Objective
@@ -149,13 +152,21 @@ def train_cell(
             progress({**row, "epochs": training.epochs})
 
     try:
-        samples = _samples(spec, parts["train"], root, size, where)
-        data = Epochs(samples, parts["train"].sources, training, objective.map_size, seed)
-        if "sample_weight" in objective.needs and np.isnan(parts["train"].weights).all():
+        material = _material(spec, parts["train"], root, network, where)
+        samples = Samples(
+            material.images,
+            material.labels,
+            material.maps,
+            material.owners,
+            material.weights,
+            where,
+        )
+        data = Epochs(samples, material.sources, training, objective.map_size, seed)
+        if "sample_weight" in objective.needs and np.isnan(material.weights).all():
             raise UserError(
                 f"`{spec['loss']['name']}` needs weights of samples, and no training image has one",
                 where=root / "data/manifest.parquet",
-                hint="its column `sample_weight` holds them (docs/formats.md#manifest)",
+                hint="the column `weights` of data/sources.csv names them (docs/data.md)",
             )
         run = train(network, objective, data, validation, training, seed, checkpoint, report)
     except (MemoryError, RuntimeError) as error:
@@ -184,16 +195,26 @@ def _compatible(training: Training, objective: Objective, name: str) -> None:
         )
 
 
-def _samples(spec: dict[str, Any], rows: Part, root: Path, size: int, where: Any) -> Samples:
-    """The training part on the device, with the maps that the variant is guided by."""
-    pixels = images(root, size, rows.names)
-    if spec["saliency"] is None:
-        return Samples(pixels, rows.labels, weights=rows.weights, device=where)
-    human, owners = maps(root, spec["saliency"], size, rows.names)
+def _material(
+    spec: dict[str, Any], rows: Part, root: Path, network: Network, where: torch.device
+) -> Material:
+    """The training part, with the maps that guide the variant, after its preparations."""
+    size = network.image_size
+    human, owners = np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64)
+    if spec["saliency"] is not None:
+        human, owners = maps(root, spec["saliency"], size, rows.names)
     if spec["control"] != "none":
         control = registry.find(cyborg.saliency.controls, spec["control"]).control
         human = control(human, rows.labels[owners], numpy_generator(spec["seed"], "control"))
-    return Samples(pixels, rows.labels, human, owners, rows.weights, where)
+    material = Material(
+        images(root, size, rows.names), rows.labels, rows.sources, rows.weights, human, owners
+    )
+    for step in spec["prepare"]:
+        module = registry.find(cyborg.preparations, step["name"])
+        parent = root / "runs" / step["parent"] if step["parent"] else None
+        options = module.Options.model_validate(step["options"])
+        material = module.prepare(material, options, Context(network, spec, parent, where))
+    return material
 
 
 def _diverged(epoch: int, training: Training) -> UserError:
@@ -214,7 +235,7 @@ def _write(
     environment: dict[str, Any],
 ) -> None:
     """The files of a trained cell: docs/formats.md#cells."""
-    with replacing(out / "model.safetensors") as temporary:
+    with replacing(out / MODEL) as temporary:
         save_file(run.best, temporary, metadata={"format": "pt"})
     history = pd.DataFrame(run.history)
     history["selected"] = (history["epoch"] == run.selected).astype(int)

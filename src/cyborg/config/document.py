@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import cyborg.losses
+import cyborg.preparations
 from cyborg import registry
 from cyborg.config.experiment import Experiment
 
@@ -24,11 +26,15 @@ def describe() -> str:
     parts = [HEAD]
     for title, model in _models("", Experiment):
         parts.append(f"\n## {title or 'top level'}\n\n{_first(model)}\n\n{_table(model)}")
-    parts.append("\n## Options of the losses\n\nFurther keys of a row of `variants`.\n")
-    for name in registry.names(cyborg.losses):
-        module = registry.find(cyborg.losses, name)
-        table = _table(module.Options) if module.Options.model_fields else "No options.\n"
-        parts.append(f"\n### {name}\n\n{(module.__doc__ or '').splitlines()[0]}\n\n{table}")
+    for title, text, family in (
+        ("losses", "Further keys of a row of `variants`.", cyborg.losses),
+        ("preparations", "Keys of `variants.<name>.prepare`.", cyborg.preparations),
+    ):
+        parts.append(f"\n## Options of the {title}\n\n{text}\n")
+        for name in registry.names(family):
+            module = registry.find(family, name)
+            table = _table(module.Options) if module.Options.model_fields else "No options.\n"
+            parts.append(f"\n### {name}\n\n{(module.__doc__ or '').splitlines()[0]}\n\n{table}")
     return "".join(parts)
 
 
@@ -88,6 +94,16 @@ def _type(annotation: Any) -> str:
         return " \\| ".join(f"`{value}`" for value in get_args(annotation))
     if _inner(annotation) is not None:
         return "rows" if get_origin(annotation) is dict else "keys"
-    text = getattr(annotation, "__name__", "") if not get_args(annotation) else str(annotation)
-    text = re.sub(r"typing\.|cyborg[\w.]*\.", "", text).replace("NoneType", "null")
-    return text.replace("None", "null").replace("|", "\\|") or "any"
+    if get_origin(annotation) is Annotated:  # one of several kinds, with bounds of its own
+        kind, *more = get_args(annotation)
+        parts = [p for field in more for p in getattr(field, "metadata", [field])]
+        bounds = ", ".join(f"{word} {value}" for part in parts for word, value in _bounds(part))
+        return _type(kind) + (f" ({bounds})" if bounds else "")
+    if get_origin(annotation) in (Union, UnionType):
+        return " \\| ".join(_type(part) for part in get_args(annotation))
+    if annotation is type(None):
+        return "null"
+    if not get_args(annotation):
+        return getattr(annotation, "__name__", "any").replace("Any", "any")
+    text = re.sub(r"typing\.|cyborg[\w.]*\.|<class '|'>", "", str(annotation))
+    return text.replace("None", "null").replace(" | ", " \\| ").replace("Any", "any")

@@ -149,6 +149,11 @@ class Variant(Parameters):
     control: str = Field(
         "none", description="wrong maps on purpose: a module in cyborg/saliency/controls, or none"
     )
+    prepare: dict[str, dict[str, Any] | None] = Field(
+        {},
+        description="what happens before training, in this order: modules of cyborg/preparations "
+        "(blur, mentor, teacher) with their options",
+    )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this variant")
 
     @property

@@ -14,6 +14,7 @@ import cyborg.losses
 import cyborg.saliency.controls
 import cyborg.saliency.formats
 from cyborg import registry
+from cyborg.config import preparations
 from cyborg.config.base import Line, mistakes
 from cyborg.config.experiment import NAME, Experiment, Variant
 from cyborg.config.training import Training
@@ -34,8 +35,17 @@ def load(path: str | Path = "params.yaml") -> Experiment:
     found = _names(experiment, raw, path) + _references(experiment, raw, path)
     for name in experiment.variants:
         found += _options(experiment.variants[name], name, raw, path)
+        found += preparations.mistaken(
+            experiment, name, path, lambda *key: _where(raw, path, *key), lambda k: _line(raw, k)
+        )
     if found:
         raise UserErrors(found)
+    if circle := preparations.circle(experiment):
+        raise UserError(
+            f"teachers in a circle: {' -> '.join(circle)}",
+            where=_where(raw, path, "variants", circle[0], "prepare"),
+            hint="the first teacher must be taught by people",
+        )
     return experiment
 
 

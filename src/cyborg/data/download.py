@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from cyborg.data import archives, checksums
 from cyborg.data.fetch import FetchError, fetch
 from cyborg.data.images import index
-from cyborg.data.members import EXTENSIONS, members
+from cyborg.data.members import EXTENSIONS, count, members
 from cyborg.data.rows import FETCHED, RAW
 from cyborg.data.sources import Source, catalogue, near, used
 from cyborg.errors import UserError, UserErrors
@@ -39,7 +39,8 @@ def download(experiment: Experiment, root: Path = Path(), only: list[str] | None
     and, in the end, data/images.parquet (docs/formats.md#images). What is complete is left as it
     is; what was interrupted goes on where it stopped.
 
-    only: names of sources to fetch or draw, whether in use or not; nothing is indexed then.
+    only: names of sources to fetch or draw, whether in use or not; nothing is indexed then, and
+    the number of images of each is printed.
 
     A source that cannot be had does not keep the others from being fetched. Raises UserErrors
     with all that is missing or wrong, and how to get it.
@@ -67,14 +68,20 @@ def download(experiment: Experiment, root: Path = Path(), only: list[str] | None
             table = index(sources.values(), root, experiment.classes)
             with replacing(root / IMAGES) as temporary:
                 table.to_parquet(temporary, index=False)
+        else:
+            for source in sources.values():
+                print(f"{source.name}: {count(source, root)} images at {source.path}")
 
 
 def _only(experiment: Experiment, root: Path, names: list[str]) -> dict[str, Source]:
     known = catalogue(root / experiment.data.catalogue)
-    for name in names:
-        if name not in known:
-            what = f"`{name}` is not in {experiment.data.catalogue}"
-            raise UserError(what, hint=near(name, known))
+    unknown = [
+        UserError(f"`{name}` is not in {experiment.data.catalogue}", hint=near(name, known))
+        for name in sorted(set(names))
+        if name not in known
+    ]
+    if unknown:
+        raise UserErrors(unknown)
     return {name: known[name] for name in sorted(set(names))}
 
 

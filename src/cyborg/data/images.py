@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import time
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from cyborg.data.describe import Description, describe
 from cyborg.data.members import Member, members
 from cyborg.data.related import groups
+from cyborg.data.sample_weights import sample_weights
 from cyborg.data.sources import Source
 from cyborg.errors import UserError
 
@@ -34,8 +36,8 @@ def index(
     workers: processes; None is one per processor that this process may use. The result does not
     depend on it. An image that does not decode has a `problem`; nothing is raised for it.
 
-    Raises UserError where a source is empty, its list or its related pairs are wrong, or a
-    worker was killed.
+    Raises UserError where a source is empty, its list, its related pairs or its weights are
+    wrong, or a worker was killed.
     """
     sources = list(sources)
     rows = sorted(
@@ -43,11 +45,15 @@ def index(
         key=lambda member: member.image,
     )
     group = groups(rows, sources, root)
+    weight = sample_weights(rows, sources, root)
     described = _describe_all([str(root / row.file) for row in rows], workers)
     table = pd.DataFrame(rows, columns=[f.name for f in fields(Member)])
     table = pd.concat([table, pd.DataFrame(described, columns=Description._fields)], axis=1)
     table.insert(table.shape[1] - 1, "group", [group[row.image] for row in rows])
-    return table.astype({"bytes": "int64", "width": "int64", "height": "int64"})
+    weights = [weight.get(row.image, math.nan) for row in rows]
+    table.insert(table.shape[1] - 1, "sample_weight", weights)
+    kinds = dict.fromkeys(("bytes", "width", "height"), "int64") | {"sample_weight": "float64"}
+    return table.astype(kinds)
 
 
 def _describe_all(paths: list[str], workers: int | None) -> list[Description]:

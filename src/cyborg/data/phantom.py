@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cyborg.config.experiment import Phantom
-from cyborg.data.phantom_annotators import annotate
+from cyborg.data.phantom_annotators import annotate, annotation_time
 from cyborg.data.phantom_face import PLACES, draw_face
 from cyborg.data.phantom_faults import FAULTS, finish, hatching, texture
 from cyborg.errors import UserError
@@ -36,11 +36,12 @@ def draw(source: Source, phantom: Phantom, folder: Path) -> None:
     """Draw the images of a source (`access: phantom`) and its annotations into `folder`.
 
     Writes `<folder>/000000.png` … (RGB, phantom.size square, stored without compression so that
-    all have the same number of bytes) and `<folder>/annotations.json` (format `phantom`). A
-    source without generator is bona fide; otherwise the generator names the fault. In test
-    sources half of the images bear the shortcut cue; in all others `phantom.shortcut` of the
-    synthetic and 1 - `phantom.shortcut` of the bona fide ones. Bytes depend on the arguments
-    only; an image does not depend on how many follow it. The folder is complete or absent.
+    all have the same number of bytes), `<folder>/annotations.json` (format `phantom`) and
+    `<folder>/weights.csv` (per image the mean time of its annotators, seconds). A source without
+    generator is bona fide; otherwise the generator names the fault. In test sources half of the
+    images bear the shortcut cue; in all others `phantom.shortcut` of the synthetic and
+    1 - `phantom.shortcut` of the bona fide ones. Bytes depend on the arguments only; an image does
+    not depend on how many follow it. The folder is complete or absent.
 
     Raises UserError where the count is missing or the generator unknown, or the disk is full.
     """
@@ -65,6 +66,7 @@ def draw(source: Source, phantom: Phantom, folder: Path) -> None:
             Image.fromarray(image).save(beside / name, compress_level=0)
             records.append({"file": name, **record})
         write_text(beside / "annotations.json", _dump(source.name, phantom, records))
+        write_text(beside / "weights.csv", _times(records))
         beside.chmod(0o777 & ~_umask())
         if folder.exists():
             shutil.rmtree(folder)
@@ -99,6 +101,7 @@ def phantom_image(
             image += (CUE * mask * grating)[..., None]
 
     faulty: list[str] = []
+    changed = area = 0.0
     if source.generator:
         names = sorted(parts)
         faulty = [names[k] for k in fault.permutation(len(names))[: fault.integers(1, 3)]]
@@ -108,10 +111,18 @@ def phantom_image(
             patch = image[window]
             # The generator makes the part anew: most of the photograph's grain is lost there.
             smooth = patch - LOST * grain[window]
-            patch += mask * (FAULTS[source.generator](smooth, fault, phantom.strength) - patch)
+            change = mask * (FAULTS[source.generator](smooth, fault, phantom.strength) - patch)
+            patch += change
+            changed += float(np.abs(change).mean(-1).sum())
+            area += float(mask.sum())
     picture = finish(image, light)
     said = annotate(hands, size, canvas.pose, parts, faulty, phantom.annotators)
-    truth = {"parts": sorted(faulty), "shortcut": bool(places), "places": sorted(places)}
+    truth = {
+        "parts": sorted(faulty),
+        "visibility": round(changed / area, 4) if area else 0.0,
+        "shortcut": bool(places),
+        "places": sorted(places),
+    }
     return picture, {"width": size, "height": size, "truth": truth, "annotations": said}
 
 
@@ -139,6 +150,15 @@ def _dump(name: str, phantom: Phantom, records: list[dict[str, Any]]) -> str:
     head = json.dumps({"format": "phantom", "version": 1, "source": name})[:-1]
     lines = ",\n".join(json.dumps(record, sort_keys=True, allow_nan=False) for record in records)
     return f'{head},\n"images": [\n{lines}\n]}}\n'
+
+
+def _times(records: list[dict[str, Any]]) -> str:
+    """CSV of sample weights: the time that the annotators of an image took."""
+    lines = [
+        f"{one['file']},{annotation_time(one['annotations'], one['truth']['visibility']):.2f}\n"
+        for one in records
+    ]
+    return "".join(["image,sample_weight\n", *lines])
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""Simulated annotators: which parts they mark, how exactly, and whether they decide right."""
+"""Simulated annotators: which parts they mark, how exactly, if they decide right, how fast."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ RIGHT = 0.85
 
 THOROUGH = 0.9
 """Share of faulty parts that an annotator who decides right also marks."""
+
+USUAL = 0.07
+"""Visibility of a fault that takes neither longer nor shorter than was drawn."""
+
+SLOWEST = 4.0
+"""Factor by which the time for a fault is longer at most, or shorter at most."""
 
 
 def annotate(
@@ -53,6 +59,18 @@ def annotate(
             }
         )
     return said
+
+
+def annotation_time(said: list[dict[str, Any]], visibility: float) -> float:
+    """Mean time of all annotators of an image in seconds: the fainter its fault, the longer.
+
+    said: what `annotate` gives; its `seconds` are drawn without regard to the image. visibility:
+    mean absolute difference, grey values 0..1, that the fault made in the faulty parts; the time
+    goes with its inverse. At 0 there is no fault, and the time is as drawn.
+    """
+    mean = sum(one["seconds"] for one in said) / len(said)
+    factor = USUAL / visibility if visibility else 1.0
+    return float(mean * min(max(factor, 1 / SLOWEST), SLOWEST))
 
 
 def _outline(rng: np.random.Generator, size: int, pose: Pose, part: Ellipse) -> list[list[float]]:

@@ -16,8 +16,9 @@ ROLES = ("train", "validation", "test", "any")
 ACCESS = ("url", "manual", "gated", "local", "phantom")
 COLUMNS = (
     "name", "label", "generator", "role", "access", "url", "path", "list", "annotations",
-    "segmentation", "related", "sha256", "count", "licence", "citation", "instructions",
+    "segmentation", "weights", "related", "sha256", "count", "licence", "citation", "instructions",
 )  # fmt: skip
+DEMANDED = ("name", "label", "role", "access", "path")
 RAW, FETCHED = "data/raw", "data/fetched"
 
 
@@ -74,8 +75,15 @@ def _header(header: list[str], path: Path) -> None:
         for c in header
         if c not in COLUMNS
     ]
+    # A column that may be empty is added in a moment, unless it is there under a wrong name.
+    whole = not found and all(c in header for c in DEMANDED)
     found += [
-        UserError(f"column `{c}` is missing", where=f"{path}:1", hint="see docs/formats.md#sources")
+        UserError(
+            f"column `{c}` is missing",
+            where=f"{path}:1",
+            hint=(f"end this line with `,{c}` and all other rows with a comma; " if whole else "")
+            + "see docs/formats.md#sources",
+        )
         for c in COLUMNS
         if c not in header
     ]
@@ -122,7 +130,7 @@ def check(cells: dict[str, str], where: str) -> list[UserError]:
             wrong("url", f"`{url}` is not an address", "it begins with https:// or http://")
     if access == "url" and not cells["url"]:
         wrong("url", "is missing", "access `url` needs the address of a file")
-    for column in ("path", "list", "annotations", "segmentation"):
+    for column in ("path", "list", "annotations", "segmentation", "weights"):
         if cells[column] and (hint := _outside(cells[column])):
             wrong(column, f"`{cells[column]}` is not a path inside the project", hint)
     if not path:

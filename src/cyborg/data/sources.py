@@ -35,6 +35,7 @@ class Source:
     list: str = ""  # after this line `list` is a field: write no annotation with it here
     annotations: str = ""
     segmentation: str = ""
+    weights: str = ""
     related: tuple[Related, ...] = ()
     sha256: str | None = None
     count: int | None = None
@@ -170,7 +171,7 @@ def _state(source: Source, root: Path, there: int) -> str:
 
 def _source(cells: dict[str, str], where: str) -> Source:
     values: dict[str, object] = {f.name: cells[f.name] for f in fields(Source) if f.name != "where"}
-    for column in ("path", "list", "annotations", "segmentation"):
+    for column in ("path", "list", "annotations", "segmentation", "weights"):
         values[column] = str(PurePosixPath(cells[column])) if cells[column] else ""
     values["url"] = tuple(cells["url"].split())
     values["related"] = tuple(rows.related(text) for text in cells["related"].split())

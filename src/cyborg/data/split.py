@@ -24,6 +24,7 @@ SALIENCY = Path("data/saliency/index.parquet")
 MANIFEST = Path("data/manifest.parquet")
 COLUMNS = [
     "image", "source", "label", "generator", "file", "sha256", "group", "split", "saliency",
+    "sample_weight",
 ]  # fmt: skip
 
 
@@ -35,6 +36,12 @@ def split(experiment: Experiment, root: Path = Path()) -> None:
     in training or, where an epoch is to be selected, in validation.
     """
     images = table(root / IMAGES, "download")
+    if "sample_weight" not in images:
+        raise UserError(
+            "column `sample_weight` is missing",
+            where=root / IMAGES,
+            hint="an earlier version wrote it: run `dvc repro download`",
+        )
     maps = table(root / SALIENCY, "rasterize")
     data = experiment.data
     images = images[images["source"].isin(data.sources())].sort_values("image", ignore_index=True)
@@ -52,7 +59,7 @@ def split(experiment: Experiment, root: Path = Path()) -> None:
     usable["split"] = assign(work, data.training_sets, tested, experiment.split)
 
     sets = maps.sort_values("maps").groupby("image")["maps"].agg(",".join)
-    usable["saliency"] = usable["image"].map(sets).fillna("").astype(object)
+    usable["saliency"] = usable["image"].map(sets).astype(object).fillna("")
     manifest = usable.loc[usable["split"] != "", COLUMNS]
     _complete(experiment, images, manifest)
     write_table(root / MANIFEST, manifest)

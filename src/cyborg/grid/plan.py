@@ -14,7 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from cyborg.config.experiment import Experiment
+import cyborg.losses
+import cyborg.preparations
+from cyborg import registry
+from cyborg.config import preparations
+from cyborg.config.experiment import Experiment, Variant
 from cyborg.config.load import loss_options, training
 from cyborg.errors import UserError
 from cyborg.files import canonical, sha256_bytes, write_json
@@ -45,13 +49,18 @@ class Inputs:
             tables.append(pd.read_parquet(path))
         return cls(*tables)
 
-    def digest(self, sources: list[str], splits: list[str], size: int, maps: list[str]) -> str:
-        """sha256 over what a cell reads: rows of the manifest, packed images and packed maps."""
+    def digest(
+        self, sources: list[str], splits: list[str], size: int, maps: list[str], weights: bool
+    ) -> str:
+        """sha256 over what a cell reads: rows of the manifest, packed images and packed maps.
+
+        weights: whether it reads the weights of samples too.
+        """
         rows = self.manifest[
             self.manifest["source"].isin(sources) & self.manifest["split"].isin(splits)
         ]
         columns = ["image", "source", "label", "generator", "split"]
-        if "sample_weight" in rows:
+        if weights and "sample_weight" in rows:
             rows = rows.assign(sample_weight=rows["sample_weight"].map(repr))
             columns.append("sample_weight")
         rows = rows[columns].sort_values("image")
@@ -69,6 +78,7 @@ def plan(experiment: Experiment, root: Path = Path()) -> None:
     inputs = Inputs.read(root)
     _guided(experiment, inputs)
     cells = specifications(experiment, inputs)
+    trained = sum(spec["kind"] == "train" for spec in cells)
     fresh = root / WORK / "plan"
     shutil.rmtree(fresh, ignore_errors=True)
     for spec in cells:
@@ -79,7 +89,7 @@ def plan(experiment: Experiment, root: Path = Path()) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         (fresh / kind).rename(target)
     print(
-        f"plan: {len(cells) // 2} cells to train and evaluate "
+        f"plan: {trained} cells to train, {len(cells) - trained} to evaluate "
         f"({len(experiment.architectures)} architectures, {len(experiment.variants)} variants, "
         f"{len(experiment.seeds)} seeds)"
     )
@@ -92,13 +102,16 @@ def specifications(experiment: Experiment, inputs: Inputs | None = None) -> list
     retrains the cell when it changes.
     """
     digest = _digests(inputs)
-    cells = []
+    cells: dict[str, Spec] = {}
     for architecture in experiment.architectures:
         for variant in experiment.variants:
             for seed in experiment.seeds:
-                trained = _train(experiment, architecture, variant, seed, digest)
-                cells += [trained, _evaluate(experiment, trained, digest)]
-    return cells
+                # Parents come first; one that several cells start from is made once.
+                for trained in _train(experiment, architecture, variant, seed, digest):
+                    cells[f"train/{cell_name(trained)}"] = trained
+                evaluated = _evaluate(experiment, trained, digest)
+                cells[f"evaluate/{cell_name(evaluated)}"] = evaluated
+    return list(cells.values())
 
 
 def _guided(experiment: Experiment, inputs: Inputs) -> None:
@@ -109,7 +122,7 @@ def _guided(experiment: Experiment, inputs: Inputs) -> None:
         packed = inputs.packs[
             (inputs.packs["kind"] == row.saliency) & inputs.packs["source"].isin(sources)
         ]
-        if row.saliency and training.isdisjoint(packed["image"]):
+        if row.saliency and not _taught(row) and training.isdisjoint(packed["image"]):
             column = experiment.saliency[row.saliency].column
             raise UserError(
                 f"no training image has a map of `{row.saliency}`",
@@ -117,6 +130,12 @@ def _guided(experiment: Experiment, inputs: Inputs) -> None:
                 hint=f"fill the column `{column}` of data/sources.csv for one of "
                 f"{', '.join(sources)}, or remove the variant",
             )
+
+
+def _taught(row: Variant) -> bool:
+    """Whether a preparation gives the variant maps that people did not."""
+    modules = [registry.find(cyborg.preparations, name) for name in row.prepare]
+    return any(getattr(module, "GIVES_MAPS", False) for module in modules)
 
 
 def _training_set(experiment: Experiment, variant: str) -> str:
@@ -128,12 +147,12 @@ def _digests(inputs: Inputs | None) -> Any:
     if inputs is None:
         return lambda *_: ""
     digest = cache(
-        lambda sources, splits, size, maps: inputs.digest(
-            list(sources), list(splits), size, list(maps)
+        lambda sources, splits, size, maps, weights: inputs.digest(
+            list(sources), list(splits), size, list(maps), weights
         )
     )
-    return lambda sources, splits, size, maps: digest(
-        tuple(sources), tuple(splits), size, tuple(maps)
+    return lambda sources, splits, size, maps, weights=False: digest(
+        tuple(sources), tuple(splits), size, tuple(maps), weights
     )
 
 
@@ -144,16 +163,17 @@ def _architecture(experiment: Experiment, name: str) -> Spec:
     return row
 
 
-def _train(experiment: Experiment, architecture: str, variant: str, seed: int, digest: Any) -> Spec:
+def _train(
+    experiment: Experiment, architecture: str, variant: str, seed: int, digest: Any
+) -> list[Spec]:
+    """The training cell of a variant, behind the cells that it starts from."""
     row = experiment.variants[variant]
     network = _architecture(experiment, architecture)
     training_set = _training_set(experiment, variant)
     sources = sorted(experiment.data.training_sets[training_set])
     maps = [row.saliency] if row.saliency else []
-    starts = ["cyborg.train", f"cyborg.losses.{row.loss}", *module_files(network)]
-    if row.control != "none":
-        starts.append(f"cyborg.saliency.controls.{row.control}")
-    return {
+    weighted = "sample_weight" in getattr(registry.find(cyborg.losses, row.loss), "NEEDS", ())
+    own = {
         "kind": "train",
         "architecture": network,
         "variant": variant,
@@ -165,10 +185,36 @@ def _train(experiment: Experiment, architecture: str, variant: str, seed: int, d
         "control": row.control,
         "training": training(experiment, architecture, variant).model_dump(mode="json"),
         "seed": seed,
-        "inputs": digest(sources, ["train", "validation"], network["image_size"], maps),
-        "code": _code(tuple(sorted(starts))),
-        "parents": [],
+        "inputs": digest(sources, ["train", "validation"], network["image_size"], maps, weighted),
     }
+    code = module_files(network)
+    if row.control != "none":
+        code.append(f"cyborg.saliency.controls.{row.control}")
+    above: list[Spec] = []
+    steps = []
+
+    def variants(name: str) -> Spec:
+        above.extend(_train(experiment, architecture, name, seed, digest))
+        return above[-1]
+
+    for name, options in preparations.options(row).items():
+        module = registry.find(cyborg.preparations, name)
+        parent = None
+        if hasattr(module, "parent"):
+            spec = module.parent(options, own, variants)
+            if "code" not in spec:
+                spec["code"] = _code(tuple(sorted([*module.PARENT_CODE, *code])))
+                above.append(spec)
+            parent = f"train/{cell_name(spec)}"
+        steps.append({"name": name, "options": options.model_dump(mode="json"), "parent": parent})
+    code += ["cyborg.train", f"cyborg.losses.{row.loss}"]
+    code += [f"cyborg.preparations.{step['name']}" for step in steps]
+    own |= {
+        "prepare": steps,
+        "code": _code(tuple(sorted(code))),
+        "parents": [step["parent"] for step in steps if step["parent"]],
+    }
+    return [*above, own]
 
 
 def _evaluate(experiment: Experiment, trained: Spec, digest: Any) -> Spec:

@@ -1,0 +1,74 @@
+"""The key `prepare` of a variant: its options checked, and the other variants that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+import cyborg.preparations
+from cyborg import registry
+from cyborg.config.base import Line, mistakes
+from cyborg.config.experiment import Experiment, Variant
+from cyborg.errors import UserError
+
+
+def options(variant: Variant) -> dict[str, BaseModel]:
+    """The preparations of a variant, in order: name, and options with defaults filled in."""
+    return {
+        name: registry.find(cyborg.preparations, name).Options.model_validate(given or {})
+        for name, given in variant.prepare.items()
+    }
+
+
+def mistaken(
+    experiment: Experiment,
+    name: str,
+    path: str | Path,
+    where: Callable[..., str],
+    lines: Callable[[Line], int | None],
+) -> list[UserError]:
+    """What is wrong with the preparations of variant `name`.
+
+    where, lines: give the place, and the line, of a key in the file `path`.
+    """
+    found: list[UserError] = []
+    known = registry.names(cyborg.preparations)
+    variant = experiment.variants[name]
+    for step, given in variant.prepare.items():
+        key = ("variants", name, "prepare", step)
+        if step not in known:
+            hint = registry.nearest(step, known)
+            found.append(UserError(f"`{step}` is not a preparation", where=where(*key), hint=hint))
+            continue
+        module = registry.find(cyborg.preparations, step)
+        try:
+            checked = module.Options.model_validate(given or {})
+        except ValidationError as error:
+            found += mistakes(error, module.Options, path, key, lines).mistakes
+            continue
+        other = getattr(checked, "variant", None)
+        if other is not None and other not in experiment.variants:
+            hint = registry.nearest(other, list(experiment.variants))
+            what = f"`{other}` is not in variants"
+            found.append(UserError(what, where=where(*key, "variant"), hint=hint))
+        if getattr(module, "NEEDS_MAPS", False) and variant.saliency is None:
+            hint = "give `saliency: <map set>` as well"
+            found.append(UserError(f"`{step}` needs human maps", where=where(*key), hint=hint))
+    return found
+
+
+def circle(experiment: Experiment) -> list[str]:
+    """Variants each taught by the next, the last being the first; empty where there are none."""
+    for start in experiment.variants:
+        chain = [start]
+        while True:
+            given = options(experiment.variants[chain[-1]]).values()
+            teachers = [o.variant for o in given if hasattr(o, "variant")]
+            if not teachers:
+                break
+            chain.append(teachers[0])
+            if teachers[0] in chain[:-1]:
+                return chain[chain.index(teachers[0]) :]
+    return []

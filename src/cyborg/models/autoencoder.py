@@ -1,0 +1,134 @@
+"""A classifier's trunk with a U-Net decoder of segmentation_models_pytorch: image to human map."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
+from torch import Tensor, nn
+
+from cyborg.errors import UserError
+from cyborg.models.network import Network
+
+WIDTHS = (256, 128, 64, 32, 16)
+NARROWER = 0.7
+"""Maps below this share of another's width are of the next level: convolutions without padding
+(Inception) take a few pixels off at every layer, without being halvings."""
+DECODERS = {"unet": UnetDecoder, "unetplusplus": UnetPlusPlusDecoder}
+
+
+class Skip(NamedTuple):
+    """A module of the trunk whose output the decoder is given, and what comes out of it."""
+
+    name: str
+    channels: int
+    size: tuple[int, int]
+
+
+class Autoencoder(nn.Module):
+    """The encoder is the classifier itself, so that nothing needs to be translated afterwards.
+
+    network: it is trained in place, but for its head; size: side of the images, pixels; decoder:
+    `unet` or `unetplusplus`. Raises UserError where the trunk does not halve its maps as the
+    decoder needs.
+    """
+
+    def __init__(self, network: Network, size: int, decoder: str):
+        super().__init__()
+        self.network = network
+        self.skips = pyramid(network, size)
+        self._check(size, decoder)
+        channels = (3, *(skip.channels for skip in self.skips))
+        widths = WIDTHS[-len(self.skips) :]
+        self.decoder = DECODERS[decoder](channels, widths, len(self.skips))
+        self.head = SegmentationHead(widths[-1], 1, kernel_size=3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B,3,S,S], uint8 or float 0..1, to logits of the map [B,S,S]."""
+        normalised = self.network.normalise(images)
+        outputs = _outputs(self.network, normalised, [skip.name for skip in self.skips])
+        decoded = self.decoder([normalised, *outputs])
+        logits: Tensor = self.head(decoded)[:, 0]
+        return logits
+
+    def _check(self, size: int, decoder: str) -> None:
+        exact = all(
+            skip.size == (size >> level,) * 2 for level, skip in enumerate(self.skips, start=1)
+        )
+        if decoder == "unetplusplus" and not exact:
+            sizes = ", ".join(f"{skip.size[0]}x{skip.size[1]}" for skip in self.skips)
+            raise UserError(
+                f"the maps of this network ({sizes} at {size} pixels) are not halves of each other",
+                where="params.yaml: variants: prepare.mentor.decoder",
+                hint="use `decoder: unet`",
+            )
+
+
+def pyramid(network: Network, size: int) -> list[Skip]:
+    """One module for every halving of the image, from fine to coarse.
+
+    Of all modules of about one size the widest is taken, of those the last: a stage rather than
+    its parts. The widest of the last size is, or leads to, the map that the classifier pools.
+    """
+    outputs: list[Skip] = []
+    image = torch.zeros(1, 3, size, size)
+
+    def seen(name: str, output: Any) -> None:
+        if (
+            isinstance(output, Tensor)
+            and output.ndim == 4
+            and 1 < output.shape[-1] < NARROWER * size
+        ):
+            height, width = output.shape[-2:]
+            outputs.append(Skip(name, output.shape[1], (height, width)))
+
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        handles = [
+            module.register_forward_hook(lambda m, i, output, name=name: seen(name, output))
+            for name, module in network.net.named_modules()
+            if name
+        ]
+        try:
+            network.net.forward_features(network.normalise(image))
+        finally:
+            for handle in handles:
+                handle.remove()
+            network.train(training)
+    levels: list[list[Skip]] = []
+    for skip in sorted(outputs, key=lambda skip: -skip.size[1]):  # stable: in order of execution
+        if not levels or skip.size[1] < NARROWER * levels[-1][0].size[1]:
+            levels.append([])
+        levels[-1].append(skip)
+    if not levels or len(levels) > len(WIDTHS):
+        raise UserError(
+            f"the trunk of this network halves its maps {len(levels)} times, not 1 to 5 times",
+            where="params.yaml: variants: prepare.mentor",
+            hint="MENTOR needs a convolutional network such as ResNet, DenseNet or EfficientNet",
+        )
+    # max() gives the first of equals: from the end, that is the last one.
+    return [max(reversed(level), key=lambda skip: skip.channels) for level in levels]
+
+
+def _outputs(network: Network, normalised: Tensor, names: list[str]) -> list[Tensor]:
+    """Outputs of the named modules in one forward pass through the trunk."""
+    outputs: dict[str, Tensor] = {}
+    modules = dict(network.net.named_modules())
+
+    def keep(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            outputs[name] = output
+
+        return hook
+
+    handles = [modules[name].register_forward_hook(keep(name)) for name in names]
+    try:
+        network.net.forward_features(normalised)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [outputs[name] for name in names]
