@@ -59,6 +59,21 @@ def test_every_shipped_file_has_the_keys_that_stages_depend_on(path: Path):
                 place = place[part]
 
 
+def test_granularity_differs_from_faces_in_its_maps_and_half_the_epochs():
+    faces, granularity = (
+        yaml.safe_load((REPOSITORY / "params" / f"{name}.yaml").read_text())
+        for name in ("faces", "granularity")
+    )
+    assert granularity["training"].pop("epochs") * 2 == faces["training"].pop("epochs")
+    differ = {key for key in faces.keys() | granularity if faces.get(key) != granularity.get(key)}
+    assert differ == {"name", "saliency", "variants"}
+    variants = granularity["variants"]
+    assert variants.pop("cross_entropy") == faces["variants"]["cross_entropy"]
+    assert [row["saliency"] for row in variants.values()] == list(granularity["saliency"])
+    for row in variants.values():
+        assert row | {"saliency": "human"} == faces["variants"]["cyborg"]
+
+
 def schema_keys() -> set[str]:
     """Every key name that the schema or a loss defines."""
     found: set[str] = set()

@@ -28,13 +28,16 @@ def render(context: Context) -> str:
             cells = [mean_sd(values.loc[key, "mean"], values.loc[key, "sd"]) for key in SHOWN]
             runs = str(part["runs"].iloc[0])
             rows.append([str(name), str(architecture), str(variant), runs, *cells])
+    *others, positive = context.experiment.classes
+    negatives = " or ".join(others)
     return html("<h2>Operating points</h2>") + table(
         ["test set", "architecture", "variant", "runs", *SHOWN.values()],
         rows,
         3,
-        "APCER: share of attacks that pass; BPCER: share of bona fide images that are refused. "
-        "EER, APCER₅ and APCER₁₀ (at a BPCER of at most 5 % and 10 %) take their threshold from "
-        "the bona fide scores of the same test set: they describe the ranking. “At ½”: at "
-        "probability 0.5, a threshold that is fixed beforehand. ECE: expected calibration error. "
-        "“–”: the set has too few images for that rate.",
+        f"APCER: share of the images of {positive} that are not recognised; BPCER: share of those "
+        f"of {negatives} that are taken for {positive}. EER, APCER₅ and APCER₁₀ (at a BPCER of at "
+        f"most 5 % and 10 %) take their threshold from the images of {negatives} in the same test "
+        "set: they describe the ranking. “At ½”: at probability 0.5, a threshold that is fixed "
+        "beforehand. ECE: expected calibration error. “–”: the set has too few images for that "
+        "rate.",
     )
