@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyborg.config.experiment import Experiment
+from cyborg.data.listing import listing, state
 from cyborg.data.rows import COLUMNS, check
-from cyborg.data.sources import catalogue, listing, state, used
+from cyborg.data.sources import catalogue, used
 from cyborg.errors import UserError, UserErrors
 
 REPOSITORY = Path(__file__).parents[1]

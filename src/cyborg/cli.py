@@ -144,7 +144,7 @@ def _show_params(options: Any) -> None:
 
 def _sources(options: Any) -> None:
     from cyborg.config.load import load
-    from cyborg.data.sources import listing
+    from cyborg.data.listing import listing
 
     print(listing(load(options.params), Path()))
 

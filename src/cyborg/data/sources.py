@@ -1,4 +1,4 @@
-"""The catalogue of data sets: read data/sources.csv, check it, say what is on this machine."""
+"""The catalogue of data sets: read data/sources.csv, check it, say which rows are in use."""
 
 from __future__ import annotations
 
@@ -125,48 +125,6 @@ def near(name: str, known: Iterable[str]) -> str:
     """Hint for a name that is not in the catalogue."""
     like = difflib.get_close_matches(name, list(known), n=1)
     return (f"did you mean `{like[0]}`? " if like else "") + "`cyborg sources` lists all"
-
-
-def state(source: Source, root: Path = Path()) -> str:
-    """What this machine has of a source: `ready`, `partly`, `missing` or `needs agreement`."""
-    return _state(source, root, _found(source, root))
-
-
-def listing(experiment: Experiment, root: Path = Path()) -> str:
-    """The catalogue as a table with the state of each source; `*` marks those in use."""
-    wanted = set(experiment.data.sources())
-    head = ("", "name", "label", "generator", "role", "access", "images", "state")
-    lines = [head]
-    for source in catalogue(root / experiment.data.catalogue).values():
-        there = _found(source, root)
-        images = f"{there}/{source.count}" if source.count else f"{there}"
-        mark = "*" if source.name in wanted else ""
-        kept = source.label, source.generator or "-", source.role, source.access
-        lines.append((mark, source.name, *kept, images, _state(source, root, there)))
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    table = "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-    return f"{table}\n* in use; how to get the others: column `instructions` of the catalogue"
-
-
-def _found(source: Source, root: Path) -> int:
-    """How many images of a source there are."""
-    from cyborg.data import members
-
-    return members.count(source, root)
-
-
-def _state(source: Source, root: Path, there: int) -> str:
-    if not there:
-        part = root / ".work" / "download" / (source.store or "")
-        if source.store and part.is_dir() and any(part.glob("*.part")):
-            return "partly"
-        return "needs agreement" if source.access == "gated" else "missing"
-    if source.access != "local" and source.count and there != source.count:
-        return "partly"
-    return "ready"
 
 
 def _source(cells: dict[str, str], where: str) -> Source:
