@@ -59,14 +59,14 @@ def test_every_shipped_file_has_the_keys_that_stages_depend_on(path: Path):
                 place = place[part]
 
 
-def test_granularity_differs_from_faces_in_its_maps_and_half_the_epochs():
+def test_granularity_differs_from_faces_in_its_maps_and_the_cost_of_a_run():
     faces, granularity = (
         yaml.safe_load((REPOSITORY / "params" / f"{name}.yaml").read_text())
         for name in ("faces", "granularity")
     )
     assert granularity["training"].pop("epochs") * 2 == faces["training"].pop("epochs")
     differ = {key for key in faces.keys() | granularity if faces.get(key) != granularity.get(key)}
-    assert differ == {"name", "saliency", "variants"}
+    assert differ == {"name", "saliency", "variants", "seeds"}
     variants = granularity["variants"]
     assert variants.pop("cross_entropy") == faces["variants"]["cross_entropy"]
     assert [row["saliency"] for row in variants.values()] == list(granularity["saliency"])
