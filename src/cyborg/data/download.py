@@ -140,10 +140,14 @@ def _absent(source: Source) -> UserError:
         where_to = f"put the archive at {RAW}/{source.store}.zip (or .7z, .tar, .tar.gz …)"
     kinds = {"gated": "needs an agreement", "manual": "has to be got by hand", "local": "is local"}
     page = f"\n  page: {' '.join(source.url)}" if source.url else ""
+    how = f"\n  {source.instructions}" if source.instructions else ""
+    terms = f"\n  licence: {source.licence or 'unknown'}"
+    if source.access == "local" and not source.licence:
+        terms = ""  # one's own
     return UserError(
         f"`{source.name}` {kinds[source.access]} and is not here",
         where=source.where,
-        hint=f"{where_to}\n  {source.instructions}{page}\n  licence: {source.licence or 'unknown'}",
+        hint=f"{where_to}{how}{page}{terms}",
     )
 
 

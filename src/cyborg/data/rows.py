@@ -59,6 +59,8 @@ def read(path: Path) -> list[tuple[int, dict[str, str]]]:
             if len(cells) != len(header):
                 what = f"has {len(cells)} cells, not {len(header)}"
                 hint = "put text that contains a comma between double quotes"
+                if len(cells) < len(header):
+                    hint = "columns that stay empty keep their comma"
                 found.append(UserError(what, where=f"{path}:{line}", hint=hint))
                 continue
             rows.append((line, dict(zip(header, map(str.strip, cells), strict=True))))

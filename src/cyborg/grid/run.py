@@ -168,9 +168,12 @@ def _snakemake(root: Path, kind: str, cells: list[str], wanted: dict[str, Path])
     failed = [name for name in cells if name not in finished(root, kind)]
     if not failed:
         return
-    shown = [path for name in failed if (path := root / LOGS / kind / f"{name}.log").is_file()]
-    for path in (shown or [log])[:LOGS_SHOWN]:
+    logs = [root / LOGS / kind / f"{name}.log" for name in failed]
+    shown = [path for path in logs if path.is_file() and path.stat().st_size]
+    for path in shown[:LOGS_SHOWN]:
         _show(path, root)
+    if len(shown) < len(logs):  # never started, or ended from outside: the scheduler knows why
+        _show(log, root)
     for path in shown[LOGS_SHOWN:]:
         print(f"failed as well: {path.relative_to(root)}", file=sys.stderr)
 

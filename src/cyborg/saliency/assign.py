@@ -72,6 +72,12 @@ def assign(
         row["image"]: row for source in sources for row in images if row["source"] == source.name
     }
     folder = Path(os.path.commonpath([root / source.path for source in sources]))
+    if not path.exists():
+        raise UserError(
+            f"there is no `{path}`",
+            where=f"{sources[0].where}: {maps.column}",
+            hint=f"put the annotations of `{sources[0].name}` there, or leave the column empty",
+        )
     said: dict[str, list[Annotation]] = {}
     for annotation in read_annotations(path, maps.format, images=folder):
         said.setdefault(annotation.image, []).append(annotation)
@@ -110,11 +116,13 @@ def _met(path: Path, sources: list[Source], met: set[str], strangers: list[str])
     """Every source must have an image in the file that it names; the rest is a note."""
     for source in sources:
         if source.name not in met:
-            others = f" ({len(strangers)} other names)" if strangers else ""
+            count = len(strangers)
+            others = f" ({count} other names, the first is `{strangers[0]}`)" if count else ""
             raise UserError(
                 f"names no image of `{source.name}`{others}",
                 where=path,
-                hint=f"names are compared with the paths inside {source.path}",
+                hint=f"names are compared with the paths inside {source.path}; leave the column "
+                "empty if the file has no marks for this source",
             )
     if strangers:
         names = ", ".join(source.name for source in sources)
