@@ -137,34 +137,6 @@ def test_a_loss_is_one_file(project: Project):
     assert "toy" in set(pd.read_csv(project.root / "results/auc.csv")["variant"])
 
 
-def test_a_teachers_alpha_retrains_teacher_and_students_only(project: Project):
-    def variants(alpha: float) -> dict:
-        teacher = {"loss": "cyborg", "saliency": "human", "alpha": alpha}
-        student = {"loss": "cyborg", "prepare": {"teacher": {"variant": "cyborg"}}}
-        encoder = {"mentor": {"image_size": 32, "epochs": 1}}
-        mentor = {"loss": "cross_entropy", "saliency": "human", "prepare": encoder}
-        return TINY["variants"] | {"cyborg": teacher, "student": student, "mentor": mentor}
-
-    project.params(variants=variants(0.5))
-    project.repro()
-    new = ("mentor", "mentor_autoencoder", "student")
-    assert project.did("train", "run") == [f"small_cnn/{v}/seed{k}" for v in new for k in (1, 2)]
-    assert len(project.did("evaluate", "run")) == 4  # an autoencoder classifies nothing
-    assert set(pd.read_csv(project.root / "results/auc.csv")["variant"]) == {
-        *TINY["variants"],
-        "student",
-        "mentor",
-    }
-    project.params(variants=variants(0.25))
-    project.repro()
-    students = [f"small_cnn/{v}/seed{k}" for v in ("cyborg", "student") for k in (1, 2)]
-    assert project.did("train", "run") == project.did("evaluate", "run") == students
-    project.params(variants=variants(0.5))
-    project.repro()
-    assert project.did("train", "run") == []
-    assert project.did("train", "restored") == students
-
-
 def test_two_clones_give_the_same_lock(finished: Project, tmp_path):
     other = create(tmp_path / "other")
     other.repro()

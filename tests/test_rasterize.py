@@ -280,7 +280,9 @@ def test_misspelt_category_and_missing_column(project: Path) -> None:
 
 def test_missing_input(project: Path) -> None:
     (project / "data/raw/regions.json").unlink()
-    with pytest.raises(UserError, match=r"sources.csv:\d+: annotations: there is no .*regions.json"):
+    with pytest.raises(
+        UserError, match=r"sources.csv:\d+: annotations: there is no .*regions.json"
+    ):
         rasterize(experiment(), project, workers=1)
     (project / "data/images.parquet").unlink()
     with pytest.raises(UserError, match="no such file") as error:
