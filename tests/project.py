@@ -164,6 +164,16 @@ def create(root: Path) -> Project:
     return project
 
 
+def shortened(params: dict[str, Any]) -> dict[str, Any]:
+    """A shipped file with EfficientNet-lite0, cut to two variants, one seed, one small epoch."""
+    params["architectures"]["efficientnet_lite0"]["image_size"] = 64
+    params["variants"] = {name: params["variants"][name] for name in ("cross_entropy", "cyborg")}
+    params["seeds"] = [1]
+    params["training"] |= {"epochs": 1, "images_per_epoch": 32}
+    params["report"]["bootstrap"] = 100
+    return params
+
+
 def _shrink(path: Path) -> None:
     """Fewer phantoms per source."""
     import pandas as pd

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from cyborg.data.rows import COLUMNS
-from project import REPOSITORY, Project, create
+from project import REPOSITORY, Project, create, shortened
 
 pytestmark = pytest.mark.slow
 
@@ -66,12 +66,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
         catalogue.write(block("csv").split("\n", 1)[1])
     params = yaml.safe_load((REPOSITORY / "params/faces.yaml").read_text())
     params |= yaml.safe_load(block("yaml"))
-    params["architectures"]["efficientnet_lite0"]["image_size"] = 64
-    params["variants"] = {name: params["variants"][name] for name in ("cross_entropy", "cyborg")}
-    params["seeds"] = [1]
-    params["training"] |= {"epochs": 1, "images_per_epoch": 32}
-    params["report"]["bootstrap"] = 100
-    (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    text = yaml.safe_dump(shortened(params), sort_keys=False)
+    (project.root / "params.yaml").write_text(text)
     return project
 
 
