@@ -19,6 +19,7 @@ from cyborg.data.phantom_annotators import annotation_time
 from cyborg.data.phantom_faults import FAULTS
 from cyborg.errors import UserError
 from cyborg.models.small_cnn import SmallCNN
+from cyborg.saliency.formats import coco as format_coco
 from cyborg.saliency.formats import phantom as format_phantom
 
 SMALL = Phantom(size=64)
@@ -45,7 +46,8 @@ def test_same_arguments_same_bytes_and_longer_sources_begin_alike(tmp_path):
     a, b, longer = (digests(tmp_path / name) for name in ("a", "b", "longer"))
     assert a == b
     assert sorted(a) == [
-        "000000.png", "000001.png", "000002.png", "annotations.json", "weights.csv",
+        "000000.png", "000001.png", "000002.png",
+        "annotations.json", "segmentation.json", "weights.csv",
     ]  # fmt: skip
     assert all(longer[name] == a[name] for name in a if name.endswith(".png"))
     draw(source(count=3), Phantom(size=64, seed=1), tmp_path / "seed")
@@ -60,7 +62,7 @@ def test_drawing_again_replaces_the_folder_and_leaves_nothing_beside_it(tmp_path
     draw(source(count=2), SMALL, folder)
     assert [p.name for p in tmp_path.iterdir()] == ["faces"]
     assert sorted(digests(folder)) == [
-        "000000.png", "000001.png", "annotations.json", "weights.csv",
+        "000000.png", "000001.png", "annotations.json", "segmentation.json", "weights.csv",
     ]  # fmt: skip
 
 
@@ -124,11 +126,11 @@ def test_a_fault_changes_its_parts_and_nothing_else(generator, monkeypatch):
     """With the fault as the only difference, pixels differ in a small part of the image alone."""
     row = source(generator)
     for number in range(3):
-        image, record = phantom_image(row, Phantom(size=96), number)
+        image, record, _ = phantom_image(row, Phantom(size=96), number)
         with monkeypatch.context() as patch:
             patch.setitem(FAULTS, generator, lambda part, rng, strength: part)
             patch.setattr(phantom_module, "LOST", 0.0)
-            clean, _ = phantom_image(row, Phantom(size=96), number)
+            clean, _, _ = phantom_image(row, Phantom(size=96), number)
         share = (image != clean).any(-1).mean()
         assert record["truth"]["parts"]
         assert 0.005 < share < 0.2
@@ -136,7 +138,7 @@ def test_a_fault_changes_its_parts_and_nothing_else(generator, monkeypatch):
 
 def test_bona_fide_faces_have_no_faulty_part_and_are_annotated_all_the_same():
     for number in range(10):
-        _, record = phantom_image(source(""), SMALL, number)
+        _, record, _ = phantom_image(source(""), SMALL, number)
         assert record["truth"]["parts"] == []
         assert record["truth"]["visibility"] == 0
         assert len(record["annotations"]) == SMALL.annotators
@@ -146,7 +148,7 @@ def test_bona_fide_faces_have_no_faulty_part_and_are_annotated_all_the_same():
 def test_annotators_who_are_right_mark_the_faulty_parts_and_some_are_wrong():
     right = wrong = 0
     for number in range(60):
-        _, record = phantom_image(source("blocking"), SMALL, number)
+        _, record, _ = phantom_image(source("blocking"), SMALL, number)
         faulty = set(record["truth"]["parts"])
         for said in record["annotations"]:
             marked = {region["label"] for region in said["regions"]}
@@ -169,7 +171,7 @@ def test_visibility_is_what_the_fault_changed(monkeypatch):
     monkeypatch.setattr(phantom_module, "LOST", 0.0)
     monkeypatch.setitem(FAULTS, "warping", lambda part, rng, strength: part + 0.1)
     for number in range(3):
-        _, record = phantom_image(source(), SMALL, number)
+        _, record, _ = phantom_image(source(), SMALL, number)
         masked = record["truth"]["visibility"]
         assert 0.05 < masked <= 0.1  # the edge of a part is soft
 
@@ -203,8 +205,8 @@ def test_marked_regions_lie_where_the_fault_is():
     inside = []
     for number in range(12):
         row = source("blurring")
-        image, record = phantom_image(row, Phantom(size=96), number)
-        weak, _ = phantom_image(row, Phantom(size=96, strength=0.01), number)
+        image, record, _ = phantom_image(row, Phantom(size=96), number)
+        weak, _, _ = phantom_image(row, Phantom(size=96, strength=0.01), number)
         difference = np.abs(image.astype(float) - weak).mean(-1)
         marked = np.zeros((96, 96), bool)
         for said in record["annotations"]:
@@ -326,3 +328,25 @@ def test_small_cnn_sees_43_pixels():
     rows, columns = touched.any(1).nonzero().ravel(), touched.any(0).nonzero().ravel()
     assert 25 < rows[-1] - rows[0] + 1 <= 43
     assert 25 < columns[-1] - columns[0] + 1 <= 43
+
+
+def test_segmentation_is_where_the_parts_are(tmp_path):
+    """COCO file: faults lie inside the parts that were made anew; every visible part is there."""
+    row = source("blurring", count=6)
+    draw(row, Phantom(size=96), tmp_path / "faces")
+    file = tmp_path / "faces/segmentation.json"
+    assert format_coco.recognise(file, file.read_bytes()[:4096])
+    read = {one.image: one for one in format_coco.read(file)}
+    assert sorted(read) == [f"{n:06d}.png" for n in range(6)]
+    for number, name in enumerate(sorted(read)):
+        image, record, outlines = phantom_image(row, Phantom(size=96), number)
+        weak, _, _ = phantom_image(row, Phantom(size=96, strength=0.01), number)
+        assert {region.label for region in read[name].regions} == set(outlines)
+        assert {"nose", "mouth", "left_eye", "right_eye"} <= set(outlines)
+        drawn = Image.new("1", (96, 96))
+        for region in read[name].regions:
+            if region.label in record["truth"]["parts"]:
+                ImageDraw.Draw(drawn).polygon(list(region.shapes[0].points), fill=1)
+        difference = np.abs(image.astype(float) - weak).mean(-1)
+        inside = difference[np.asarray(drawn)].sum() / difference.sum()
+        assert inside > 0.75

@@ -286,7 +286,10 @@ def test_shipped_phantoms_bring_their_weights(tmp_path: Path) -> None:
     """Every phantom row of the catalogue names the file that drawing it writes."""
     shipped = catalogue(REPOSITORY / "data/sources.csv")
     for row in shipped.values():
-        assert row.weights == (f"{row.path}/weights.csv" if row.access == "phantom" else "")
+        drawn = row.access == "phantom"
+        assert row.weights == (f"{row.path}/weights.csv" if drawn else "")
+        if drawn:
+            assert row.segmentation == f"{row.path}/segmentation.json"
     text = (REPOSITORY / "data/sources.csv").read_text().splitlines()
     few = [line.replace(",300,", ",4,").replace(",600,", ",4,") for line in text[:3]]
     (tmp_path / "data").mkdir()

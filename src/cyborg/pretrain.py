@@ -15,24 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-import cyborg.saliency.controls
-from cyborg import registry
-from cyborg.data.dataset import images, maps, part
+from cyborg.data.dataset import images, part
 from cyborg.errors import UserError
-from cyborg.files import canonical, replacing, sha256_bytes, write_json, write_text
+from cyborg.files import canonical, sha256_bytes
 from cyborg.losses._base import unit_range
 from cyborg.models.autoencoder import Autoencoder
 from cyborg.models.network import build
-from cyborg.models.trained import MODEL
 from cyborg.preparations.mentor import Options
 from cyborg.training.checkpoint import Checkpoint, Progress, copied
+from cyborg.training.guidance import guiding_maps
 from cyborg.training.machine import device, environment, explained, prepare
+from cyborg.training.outcome import write_outcome
 from cyborg.training.seeds import derived, numpy_generator
 
 Pairs = tuple[Tensor, Tensor]
@@ -44,7 +41,7 @@ def pretrain_cell(
     out: Path,
     root: Path,
     work: Path | None = None,
-    progress: Callable[[dict[str, Any]], None] | None = None,
+    progress: Callable[[dict[str, Any]], None] = lambda state: None,
 ) -> None:
     """Train the autoencoder of a specification (docs/formats.md#cells), write its files to `out`.
 
@@ -61,15 +58,14 @@ def pretrain_cell(
     training, validation = (_pairs(spec, root, split, size) for split in ("train", "validation"))
     checkpoint = Checkpoint(work / "state.pt" if work else None, sha256_bytes(canonical(spec)))
 
-    def report(row: dict[str, Any]) -> None:
-        if progress:
-            progress({**row, "epochs": options.epochs})
-
     try:
-        run = pretrain(autoencoder, training, validation, options, spec["seed"], checkpoint, report)
+        run = pretrain(
+            autoencoder, training, validation, options, spec["seed"], checkpoint, progress
+        )
     except (MemoryError, RuntimeError) as error:
         raise explained(error, "variants: prepare.mentor.batch_size") from error
-    _write(out, run, len(training[0]), len(validation[0]), environment(where))
+    counts = {"training_maps": len(training[0]), "validation_maps": len(validation[0])}
+    write_outcome(out, run, "loss", counts, environment(where))
 
 
 def pretrain(
@@ -79,7 +75,7 @@ def pretrain(
     options: Options,
     seed: int,
     checkpoint: Checkpoint,
-    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    progress: Callable[[dict[str, Any]], None] = lambda state: None,
 ) -> Progress:
     """Train and keep the encoder of the epoch with the lowest validation loss.
 
@@ -124,7 +120,7 @@ def pretrain(
         run.epoch = epoch + 1
         run.history.append(row)
         checkpoint.save(run, autoencoder, optimise, scaler)
-        report(row)
+        progress({**row, "epochs": options.epochs})
     return run
 
 
@@ -152,35 +148,12 @@ def _loss(autoencoder: Autoencoder, pairs: Pairs, rows: np.ndarray, size: int) -
 def _pairs(spec: dict[str, Any], root: Path, split: str, size: int) -> Pairs:
     """Images of one part that have a map, with their maps, changed as the control says."""
     rows = part(root, spec["sources"], split, spec["classes"])
-    human, owners = maps(root, spec["saliency"], size, rows.names)
+    human, owners = guiding_maps(spec, rows, root, size)
     if not len(owners):
         raise UserError(
             f"no {split} image has a map of `{spec['saliency']}`; an autoencoder learns maps",
             where="params.yaml: variants: prepare.mentor",
             hint="annotate some, or raise split.validation",
         )
-    if spec["control"] != "none":
-        control = registry.find(cyborg.saliency.controls, spec["control"]).control
-        human = control(human, rows.labels[owners], numpy_generator(spec["seed"], "control"))
     pictures = images(root, size, [rows.names[n] for n in owners])
     return torch.from_numpy(pictures), torch.from_numpy(human)
-
-
-def _write(
-    out: Path, run: Progress, training: int, validation: int, environment: dict[str, Any]
-) -> None:
-    with replacing(out / MODEL) as temporary:
-        save_file(run.best, temporary, metadata={"format": "pt"})
-    history = pd.DataFrame(run.history)
-    history["selected"] = (history["epoch"] == run.selected).astype(int)
-    write_text(out / "history.csv", history.to_csv(index=False, lineterminator="\n"))
-    result = {
-        "epoch": run.selected,
-        "epochs": run.epoch,
-        "selection": "loss",
-        "validation": run.measures,
-        "training_maps": training,
-        "validation_maps": validation,
-    }
-    write_json(out / "result.json", result)
-    write_json(out / "environment.json", environment)

@@ -9,28 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import cyborg.losses
 import cyborg.preparations
-import cyborg.saliency.controls
 from cyborg import registry
 from cyborg.config.training import Training
 from cyborg.data.batches import Epochs, Samples
-from cyborg.data.dataset import Part, images, maps, part
+from cyborg.data.dataset import Part, images, part
 from cyborg.errors import UserError
-from cyborg.files import canonical, replacing, sha256_bytes, write_json, write_text
+from cyborg.files import canonical, sha256_bytes
 from cyborg.models.network import Network, NetworkOutput, build
-from cyborg.models.trained import MODEL
 from cyborg.preparations._base import Context, Material
 from cyborg.training.checkpoint import Checkpoint, Progress, copied
+from cyborg.training.guidance import guiding_maps
 from cyborg.training.machine import device, environment, explained, prepare
 from cyborg.training.objective import Objective
 from cyborg.training.optimisation import learning_rate, optimiser
-from cyborg.training.seeds import derived, numpy_generator
+from cyborg.training.outcome import write_outcome
+from cyborg.training.seeds import derived
 from cyborg.training.validation import Validation, gain, validate
 
 PRECISION = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -46,7 +44,7 @@ def train(
     training: Training,
     seed: int,
     checkpoint: Checkpoint,
-    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    progress: Callable[[dict[str, Any]], None] = lambda state: None,
 ) -> Progress:
     """Train, validate after each epoch and keep the best one, the later of equals (published).
 
@@ -112,7 +110,7 @@ def train(
         }
         run.history.append(row)
         checkpoint.save(run, trained, optimise, scaler)
-        report(row)
+        progress({**row, "epochs": training.epochs})
     return run
 
 
@@ -121,7 +119,7 @@ def train_cell(
     out: Path,
     root: Path,
     work: Path | None = None,
-    progress: Callable[[dict[str, Any]], None] | None = None,
+    progress: Callable[[dict[str, Any]], None] = lambda state: None,
 ) -> None:
     """Train the cell of a specification (docs/formats.md#cells) and write its files into `out`.
 
@@ -147,10 +145,6 @@ def train_cell(
     validation = Validation.of(root, size, parts["validation"])
     checkpoint = Checkpoint(work / "state.pt" if work else None, sha256_bytes(canonical(spec)))
 
-    def report(row: dict[str, Any]) -> None:
-        if progress:
-            progress({**row, "epochs": training.epochs})
-
     try:
         material = _material(spec, parts["train"], root, network, where)
         samples = Samples(
@@ -168,7 +162,7 @@ def train_cell(
                 where=root / "data/manifest.parquet",
                 hint="the column `weights` of data/sources.csv names them (docs/data.md)",
             )
-        run = train(network, objective, data, validation, training, seed, checkpoint, report)
+        run = train(network, objective, data, validation, training, seed, checkpoint, progress)
     except (MemoryError, RuntimeError) as error:
         raise explained(error, "training.batch_size") from error
     counts = {
@@ -176,7 +170,7 @@ def train_cell(
         "training_maps": samples.maps_given,
         "validation_images": len(validation),
     }
-    _write(out, run, training, counts, environment(where))
+    write_outcome(out, run, training.selection, counts, environment(where))
 
 
 def _compatible(training: Training, objective: Objective, name: str) -> None:
@@ -200,12 +194,7 @@ def _material(
 ) -> Material:
     """The training part, with the maps that guide the variant, after its preparations."""
     size = network.image_size
-    human, owners = np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64)
-    if spec["saliency"] is not None:
-        human, owners = maps(root, spec["saliency"], size, rows.names)
-    if spec["control"] != "none":
-        control = registry.find(cyborg.saliency.controls, spec["control"]).control
-        human = control(human, rows.labels[owners], numpy_generator(spec["seed"], "control"))
+    human, owners = guiding_maps(spec, rows, root, size)
     material = Material(
         images(root, size, rows.names), rows.labels, rows.sources, rows.weights, human, owners
     )
@@ -225,28 +214,3 @@ def _diverged(epoch: int, training: Training) -> UserError:
         hint=f"lower it (it is {training.learning_rate:g})"
         + (", or use `precision: bfloat16` or float32" if half else ""),
     )
-
-
-def _write(
-    out: Path,
-    run: Progress,
-    training: Training,
-    counts: dict[str, int],
-    environment: dict[str, Any],
-) -> None:
-    """The files of a trained cell: docs/formats.md#cells."""
-    with replacing(out / MODEL) as temporary:
-        save_file(run.best, temporary, metadata={"format": "pt"})
-    history = pd.DataFrame(run.history)
-    history["selected"] = (history["epoch"] == run.selected).astype(int)
-    write_text(out / "history.csv", history.to_csv(index=False, lineterminator="\n"))
-    measures = run.measures or {}
-    result = {
-        "epoch": run.selected,
-        "epochs": run.epoch,
-        "selection": training.selection,
-        "validation": {k: v if math.isfinite(v) else None for k, v in measures.items()},
-        **counts,
-    }
-    write_json(out / "result.json", result)
-    write_json(out / "environment.json", environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -61,14 +62,13 @@ def mistaken(
 
 def circle(experiment: Experiment) -> list[str]:
     """Variants each taught by the next, the last being the first; empty where there are none."""
-    for start in experiment.variants:
-        chain = [start]
-        while True:
-            given = options(experiment.variants[chain[-1]]).values()
-            teachers = [o.variant for o in given if hasattr(o, "variant")]
-            if not teachers:
-                break
-            chain.append(teachers[0])
-            if teachers[0] in chain[:-1]:
-                return chain[chain.index(teachers[0]) :]
+    teachers = {
+        name: [o.variant for o in options(variant).values() if hasattr(o, "variant")]
+        for name, variant in experiment.variants.items()
+    }
+    try:
+        TopologicalSorter(teachers).prepare()
+    except CycleError as error:
+        chain: list[str] = error.args[1]
+        return chain[::-1]  # there each is taught by the one before
     return []

@@ -18,6 +18,7 @@ from cyborg.config.experiment import Phantom
 from cyborg.data.phantom_annotators import annotate, annotation_time
 from cyborg.data.phantom_face import PLACES, draw_face
 from cyborg.data.phantom_faults import FAULTS, finish, hatching, texture
+from cyborg.data.phantom_segments import outlines, segmentation
 from cyborg.errors import UserError
 from cyborg.files import unwritable, write_text
 from cyborg.registry import nearest
@@ -36,7 +37,8 @@ def draw(source: Source, phantom: Phantom, folder: Path) -> None:
     """Draw the images of a source (`access: phantom`) and its annotations into `folder`.
 
     Writes `<folder>/000000.png` … (RGB, phantom.size square, stored without compression so that
-    all have the same number of bytes), `<folder>/annotations.json` (format `phantom`) and
+    all have the same number of bytes), `<folder>/annotations.json` (format `phantom`: what the
+    annotators say), `<folder>/segmentation.json` (COCO: where the parts of every face are) and
     `<folder>/weights.csv` (per image the mean time of its annotators, seconds). A source without
     generator is bona fide; otherwise the generator names the fault. In test sources half of the
     images bear the shortcut cue; in all others `phantom.shortcut` of the synthetic and
@@ -59,13 +61,15 @@ def draw(source: Source, phantom: Phantom, folder: Path) -> None:
     except OSError as error:
         raise unwritable(folder, error) from error
     try:
-        records = []
+        records, segments = [], []
         for number in tqdm(range(count), desc=source.name, unit="image", disable=None):
-            image, record = phantom_image(source, phantom, number)
+            image, record, parts = phantom_image(source, phantom, number)
             name = f"{number:06d}.png"
             Image.fromarray(image).save(beside / name, compress_level=0)
             records.append({"file": name, **record})
+            segments.append(parts)
         write_text(beside / "annotations.json", _dump(source.name, phantom, records))
+        write_text(beside / "segmentation.json", segmentation(records, segments))
         write_text(beside / "weights.csv", _times(records))
         beside.chmod(0o777 & ~_umask())
         if folder.exists():
@@ -79,8 +83,11 @@ def draw(source: Source, phantom: Phantom, folder: Path) -> None:
 
 def phantom_image(
     source: Source, phantom: Phantom, number: int
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Image `number` of a source, uint8 [S,S,3], and its record in the annotation file."""
+) -> tuple[np.ndarray, dict[str, Any], dict[str, list[float]]]:
+    """Image `number` of a source, its record in the annotation file, the outlines of its parts.
+
+    The image is uint8 [S,S,3]; an outline is x0, y0, x1, y1, … in pixels.
+    """
     # One stream for each step: what one of them draws moves nothing in another.
     scene, cueing, fault, light, hands = _generators(phantom.seed, source.name, number)
     size = phantom.size
@@ -123,7 +130,8 @@ def phantom_image(
         "shortcut": bool(places),
         "places": sorted(places),
     }
-    return picture, {"width": size, "height": size, "truth": truth, "annotations": said}
+    record = {"width": size, "height": size, "truth": truth, "annotations": said}
+    return picture, record, outlines(canvas.pose, parts, size)
 
 
 def _count(source: Source) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -87,18 +89,12 @@ def pyramid(network: Network, size: int) -> list[Skip]:
 
     training = network.training
     network.eval()
-    with torch.no_grad():
-        handles = [
-            module.register_forward_hook(lambda m, i, output, name=name: seen(name, output))
-            for name, module in network.net.named_modules()
-            if name
-        ]
-        try:
+    names = [name for name, _ in network.net.named_modules() if name]
+    try:
+        with torch.no_grad(), _watched(network.net, names, seen):
             network.net.forward_features(network.normalise(image))
-        finally:
-            for handle in handles:
-                handle.remove()
-            network.train(training)
+    finally:
+        network.train(training)
     levels: list[list[Skip]] = []
     for skip in sorted(outputs, key=lambda skip: -skip.size[1]):  # stable: in order of execution
         if not levels or skip.size[1] < NARROWER * levels[-1][0].size[1]:
@@ -117,18 +113,22 @@ def pyramid(network: Network, size: int) -> list[Skip]:
 def _outputs(network: Network, normalised: Tensor, names: list[str]) -> list[Tensor]:
     """Outputs of the named modules in one forward pass through the trunk."""
     outputs: dict[str, Tensor] = {}
-    modules = dict(network.net.named_modules())
-
-    def keep(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            outputs[name] = output
-
-        return hook
-
-    handles = [modules[name].register_forward_hook(keep(name)) for name in names]
-    try:
+    with _watched(network.net, names, outputs.__setitem__):
         network.net.forward_features(normalised)
+    return [outputs[name] for name in names]
+
+
+@contextmanager
+def _watched(net: nn.Module, names: list[str], seen: Callable[[str, Any], None]) -> Iterator[None]:
+    """Call `seen` with name and output of each named module that runs."""
+
+    def hook(name: str) -> Callable[..., None]:
+        return lambda module, inputs, output: seen(name, output)
+
+    modules = dict(net.named_modules())
+    handles = [modules[name].register_forward_hook(hook(name)) for name in names]
+    try:
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    return [outputs[name] for name in names]

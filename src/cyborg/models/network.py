@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from cyborg.errors import UserError
 from cyborg.models import taps, weights
 from cyborg.models.architectures import Row, find_row, network_name
+from cyborg.models.second_derivatives import TwiceDifferentiable
 
 
 class NetworkOutput(NamedTuple):
@@ -73,6 +74,12 @@ class Network(nn.Module):
 
     def outputs(self, normalised: Tensor) -> NetworkOutput:
         """The forward pass of normalised images, for losses that need their gradient."""
+        if normalised.requires_grad:
+            with TwiceDifferentiable():
+                return self._outputs(normalised)
+        return self._outputs(normalised)
+
+    def _outputs(self, normalised: Tensor) -> NetworkOutput:
         if self._tap is not None:
             last, features = self._tap(self.net, normalised)
         else:

@@ -1,0 +1,30 @@
+"""The human maps that guide a cell, changed as its control says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cyborg.saliency.controls
+from cyborg import registry
+from cyborg.data.dataset import Part, maps
+from cyborg.training.seeds import numpy_generator
+
+
+def guiding_maps(
+    spec: dict[str, Any], rows: Part, root: Path, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maps uint8 [M,size,size] of images that have one and their places [M] in `rows`, rising.
+
+    spec: of a cell; its `saliency` names the map set (null: M is 0), its `control` what is done
+    to the maps before anything is trained on them.
+    """
+    if spec["saliency"] is None:
+        return np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64)
+    human, owners = maps(root, spec["saliency"], size, rows.names)
+    if spec["control"] != "none":
+        control = registry.find(cyborg.saliency.controls, spec["control"]).control
+        human = control(human, rows.labels[owners], numpy_generator(spec["seed"], "control"))
+    return human, owners
