@@ -169,17 +169,19 @@ def scoring(network: str, images: int, models: int) -> None:
 
 
 GO_THROUGH = """
-import resource, sys
+import re, sys
 import numpy as np
 from pathlib import Path
 from cyborg.data.batches import Samples
 array = np.load(sys.argv[1], mmap_mode="r")
 train, validation = int(sys.argv[2]), int(sys.argv[3])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# Not ru_maxrss: a child starts with that of its parent.
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
+before = peak()
 samples = Samples(np.ascontiguousarray(array[:train]), np.zeros(train, np.int64))
 for start in range(train, train + validation, 64):
     np.array(array[start : start + 64])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, before / 1e6)
+print(peak(), before)
 """
 
 
