@@ -36,7 +36,9 @@ class Images:
         """uint8 [B,3,S,S] on the device, in order."""
         for start in range(0, len(self.positions), size):
             batch = torch.from_numpy(self.pack.take(self.positions[start : start + size]))
-            yield batch.to(device).permute(0, 3, 1, 2)
+            if device.type == "cuda":  # from pinned memory the copy need not be waited for
+                batch = batch.pin_memory()
+            yield batch.to(device, non_blocking=True).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
