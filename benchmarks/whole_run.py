@@ -159,7 +159,7 @@ def scoring(network: str, images: int, models: int) -> None:
         pack(experiment(network, 1), root)
         for model in ours_of:
             model.to(memory_format=torch.channels_last).to(device()).eval()
-            forward(model, Images.of(root, INPUT, sorted(table["image"])), 128)
+            forward(model, Images.of(root, INPUT, sorted(table["image"])))
         ours = time.perf_counter() - start
     print(
         f"scoring, {network}, {models} models, {images} images of {SIDE} pixels: published "

@@ -26,7 +26,7 @@ from cyborg.models.cam import class_activation_map
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
 from cyborg.training.machine import device, explained, prepare
-from cyborg.training.validation import Images
+from cyborg.training.validation import Images, suitable
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -84,14 +84,20 @@ def evaluate_cell(
 
 
 def forward(
-    network: Network, pictures: Images, batch_size: int, progress: Report | None = None
+    network: Network,
+    pictures: Images,
+    batch_size: int | None = None,
+    progress: Report | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits float32 [N,K], and maps of the last class float32 [N,h,w], from one forward pass."""
+    """Logits float32 [N,K], and maps of the last class float32 [N,h,w], from one forward pass.
+
+    batch_size: images scored at a time; None is what suits the device.
+    """
     where = next(network.parameters()).device
     logits, cams = [], []
-    total = math.ceil(len(pictures.positions) / batch_size)
+    total = math.ceil(len(pictures.positions) / (batch_size or suitable(where)))
     with torch.inference_mode():
-        for number, batch in enumerate(pictures.batches(batch_size, where), start=1):
+        for number, batch in enumerate(pictures.batches(where, batch_size), start=1):
             output = network(batch)
             last = torch.full((len(batch),), output.weight.shape[0] - 1, device=where)
             logits.append(output.logits.float())

@@ -23,11 +23,9 @@ from cyborg.models.cam import class_activation_map
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
 from cyborg.preparations._base import Context, Material, Spec, Variants
+from cyborg.training.validation import suitable
 
 GIVES_MAPS = True
-
-CHUNK = 64
-"""Images explained at a time."""
 
 
 class Options(Parameters):
@@ -89,8 +87,9 @@ def maps_of(
     side = images.shape[1]
     out = np.empty(images.shape[:3], np.uint8)
     with torch.inference_mode():
-        for start in range(0, len(images), CHUNK):
-            part = slice(start, start + CHUNK)
+        chunk = suitable(torch.device(device))
+        for start in range(0, len(images), chunk):
+            part = slice(start, start + chunk)
             batch = torch.from_numpy(images[part]).to(device).permute(0, 3, 1, 2)
             output = network(batch)
             classes = classes_of(target, output.logits, torch.from_numpy(labels[part]).to(device))

@@ -15,8 +15,14 @@ from torch.nn import functional
 from cyborg.data.dataset import Pack, Part, located
 from cyborg.errors import UserError
 
-# Images per batch where nothing is kept for a gradient.
-BATCH = {"cuda": 512, "cpu": 64}
+# Images per batch where nothing is kept for a gradient. A GPU wants many; on a CPU the features of
+# more than a few leave its caches, which costs a third (docs/performance.md).
+ON_GPU, ON_CPU = 512, 8
+
+
+def suitable(device: torch.device) -> int:
+    """Images per batch that are scored fastest on a device."""
+    return ON_CPU if device.type == "cpu" else ON_GPU
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,9 @@ class Images:
         pack = Pack(root, "images", size)
         return cls(pack, located(pack, names))
 
-    def batches(self, size: int, device: torch.device) -> Iterator[Tensor]:
-        """uint8 [B,3,S,S] on the device, in order."""
+    def batches(self, device: torch.device, size: int | None = None) -> Iterator[Tensor]:
+        """uint8 [B,3,S,S] on the device, in order; size: images per batch, None what suits it."""
+        size = size or suitable(device)
         for start in range(0, len(self.positions), size):
             batch = torch.from_numpy(self.pack.take(self.positions[start : start + size]))
             if device.type == "cuda":  # from pinned memory the copy need not be waited for
@@ -65,10 +72,9 @@ def validate(
     NaN where a measure does not exist: all of them without images, `auc` with one class only.
     """
     network.eval()
-    size = BATCH.get(device.type, 64)
     outputs = []
     with torch.inference_mode():
-        for images in validation.images.batches(size, device):
+        for images in validation.images.batches(device):
             with autocast():
                 outputs.append(network(images).logits.float())
     if not outputs:
