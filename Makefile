@@ -11,7 +11,7 @@ repro: setup
 	@cyborg show
 
 test: setup lint
-	pytest --numprocesses auto --dist loadfile
+	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # 5,000 mutated files for every annotation reader: about an hour.
 exhaustive: setup

@@ -9,6 +9,16 @@ import pytest
 from project import Project, create
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that run whole pipelines first, then other slow ones: no processor waits at the end."""
+    rank: dict[Path, int] = {}
+    for item in items:
+        pipeline = "finished" in getattr(item, "fixturenames", ())
+        slow = 2 if pipeline else int(item.get_closest_marker("slow") is not None)
+        rank[item.path] = max(rank.get(item.path, 0), slow)
+    items.sort(key=lambda item: -rank[item.path])
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A tiny project after its first `dvc repro`; copy it, do not change it."""
