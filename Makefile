@@ -13,7 +13,7 @@ repro: setup
 test: setup lint
 	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-# 5,000 mutated files for every annotation reader: about an hour.
+# 5,000 mutated files for every annotation reader, more moments of killing: about an hour.
 exhaustive: setup
 	pytest --numprocesses auto -m exhaustive
 

@@ -332,7 +332,10 @@ def test_real_networks_get_finite_gradients_in_features_and_head(name, real):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["small_cnn", "resnet18", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "network",
+    ["small_cnn", "efficientnet_lite0", pytest.param("resnet18", marks=pytest.mark.exhaustive)],
+)
 def test_real_networks_decrease_on_two_images(name, network):
     batch = of_network(*NETWORKS[network][:2])
     for field in ("images", "maps", "labels", "weights"):
