@@ -36,7 +36,7 @@ def evaluate_cell(
     out: Path,
     root: Path,
     work: Path | None = None,
-    progress: Report | None = None,
+    progress: Report = lambda state: None,
 ) -> None:
     """Score the cell of a specification (docs/formats.md#cells) and write its files into `out`.
 
@@ -87,7 +87,7 @@ def forward(
     network: Network,
     pictures: Images,
     batch_size: int | None = None,
-    progress: Report | None = None,
+    progress: Report = lambda state: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits float32 [N,K], and maps of the last class float32 [N,h,w], from one forward pass.
 
@@ -95,15 +95,15 @@ def forward(
     """
     where = next(network.parameters()).device
     logits, cams = [], []
-    total = math.ceil(len(pictures.positions) / (batch_size or suitable(where)))
+    size = batch_size or suitable(where)
+    total = math.ceil(len(pictures.positions) / size)
     with torch.inference_mode():
-        for number, batch in enumerate(pictures.batches(where, batch_size), start=1):
+        for number, batch in enumerate(pictures.batches(where, size), start=1):
             output = network(batch)
             last = torch.full((len(batch),), output.weight.shape[0] - 1, device=where)
             logits.append(output.logits.float())
             cams.append(class_activation_map(output.features, output.weight, last))
-            if progress:
-                progress({"epoch": number, "epochs": total})
+            progress({"epoch": number, "epochs": total})
     if not logits:
         return np.zeros((0, 2), np.float32), np.zeros((0, *network.map_size), np.float32)
     return torch.cat(logits).cpu().numpy(), torch.cat(cams).cpu().numpy()
