@@ -32,3 +32,7 @@ def test_a_teachers_alpha_retrains_teacher_and_students_only(project: Project):
     project.repro()
     students = [f"small_cnn/{v}/seed1" for v in ("cyborg", "student")]
     assert project.did("train", "run") == project.did("evaluate", "run") == students
+    project.params(variants=variants(0.5), seeds=[1])
+    project.repro()
+    assert project.did("train", "run") == []
+    assert project.did("train", "restored") == students
