@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cyborg.files import write_json
+from cyborg.common.files import write_json
 from cyborg.grid.layout import cell_name, planned
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -5,7 +5,7 @@
 
 Prints, per network and precision, milliseconds per image and two ratios: published step / ours
 with CYBORG, and ours with CYBORG / ours with cross-entropy. Ours is measured through
-cyborg.train.train: gathering, normalisation, loss, optimiser and bookkeeping included. The
+cyborg.training.train.train: gathering, normalisation, loss, optimiser and bookkeeping included. The
 published step (benchmarks/published_way.py) includes the collation of its batches. Rounds take
 turns, the median over rounds is given; the weights are random, which does not matter for time.
 On a CPU the time is that of the processor, summed over threads: what else runs on the machine
@@ -26,12 +26,12 @@ import torch
 import torchvision
 from torch import nn
 
-import cyborg.losses
 import published_way
-from cyborg import registry, train
+from cyborg.common.families import LOSSES
 from cyborg.config.training import Training
-from cyborg.data.batches import Epochs, Samples
 from cyborg.models.network import build
+from cyborg.training import train
+from cyborg.training.batches import Epochs, Samples
 from cyborg.training.checkpoint import Checkpoint
 from cyborg.training.machine import device, environment, prepare
 from cyborg.training.objective import Objective
@@ -83,9 +83,7 @@ def ours(
     where = device()
     network = build({"name": name, "weights": "none"}, classes=2, seed=0)
     network.to(memory_format=torch.channels_last).to(where)
-    objective = Objective(
-        registry.find(cyborg.losses, loss), {}, network.image_size, network.map_size, 0
-    )
+    objective = Objective(LOSSES.find(loss), {}, network.image_size, network.map_size, 0)
     rows = np.arange(len(pixels))
     data = Epochs(
         Samples(pixels, labels, maps, rows, device=where), rows, training, network.map_size, 0

@@ -34,12 +34,12 @@ from torch import nn
 
 import published_way
 from cyborg.config.experiment import Experiment
-from cyborg.data.pack import pack
-from cyborg.evaluate import forward
+from cyborg.evaluation.evaluate import forward
 from cyborg.grid.plan import Inputs, specifications
 from cyborg.models.network import build
-from cyborg.train import train_cell
+from cyborg.pack.pack import pack
 from cyborg.training.machine import device, environment, prepare
+from cyborg.training.train import train_cell
 from cyborg.training.validation import Images
 
 SIDE, INPUT, MAP = 1024, 224, 7
@@ -172,7 +172,7 @@ GO_THROUGH = """
 import re, sys
 import numpy as np
 from pathlib import Path
-from cyborg.data.batches import Samples
+from cyborg.training.batches import Samples
 array = np.load(sys.argv[1], mmap_mode="r")
 train, validation = int(sys.argv[2]), int(sys.argv[3])
 # Not ru_maxrss: a child starts with that of its parent.

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from paths import REPOSITORY
+
 LOCKS = ["requirements.lock", "bootstrap.lock"]
 
 

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 
 # Stage: module whose function of the same name runs it, and one sentence. Nothing is imported
 # before it is needed: `cyborg --help` answers at once.
 STAGES = {
-    "download": ("cyborg.data.download", "fetch, draw or find the images; index them"),
+    "download": ("cyborg.download.download", "fetch, draw or find the images; index them"),
     "rasterize": ("cyborg.saliency.rasterize", "turn annotations into one saliency map per image"),
-    "split": ("cyborg.data.split", "assign images to training, validation and test"),
-    "check": ("cyborg.data.check", "audit leaks, broken files and confounds; stop where needed"),
-    "pack": ("cyborg.data.pack", "decode and resize once into memory-mapped arrays"),
+    "split": ("cyborg.split.split", "assign images to training, validation and test"),
+    "check": ("cyborg.check.check", "audit leaks, broken files and confounds; stop where needed"),
+    "pack": ("cyborg.pack.pack", "decode and resize once into memory-mapped arrays"),
     "plan": ("cyborg.grid.plan", "write one specification per cell"),
     "report": ("cyborg.results.report", "tables, statistics, figures, report.html"),
 }
@@ -131,7 +131,7 @@ def _cell(options: Any) -> None:
 
 def _show_params(options: Any) -> None:
     if options.describe:
-        from cyborg.config.document import describe
+        from cyborg.config.reference import describe
 
         print(describe(), end="")
         return
@@ -143,8 +143,8 @@ def _show_params(options: Any) -> None:
 
 
 def _sources(options: Any) -> None:
+    from cyborg.catalogue.listing import listing
     from cyborg.config.load import load
-    from cyborg.data.listing import listing
 
     print(listing(load(options.params), Path()))
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from cyborg.config.base import Parameters
+from cyborg.common.schema import Parameters
 from cyborg.config.saliency import Maps
 from cyborg.config.training import Training
 
@@ -147,7 +147,7 @@ class Variant(Parameters):
         None, description="one of the map sets of `saliency`; null is no human guidance"
     )
     control: str = Field(
-        "none", description="wrong maps on purpose: a module in cyborg/saliency/controls, or none"
+        "none", description="wrong maps on purpose: a module in cyborg/training/controls, or none"
     )
     prepare: dict[str, dict[str, Any] | None] = Field(
         {},

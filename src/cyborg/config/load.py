@@ -10,15 +10,13 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-import cyborg.losses
-import cyborg.saliency.controls
-import cyborg.saliency.formats
-from cyborg import registry
+from cyborg.common.errors import UserError, UserErrors
+from cyborg.common.families import CONTROLS, FORMATS, LOSSES
+from cyborg.common.registry import suggest_name
+from cyborg.common.schema import Line, mistakes
 from cyborg.config import preparations
-from cyborg.config.base import Line, mistakes
 from cyborg.config.experiment import NAME, Experiment, Variant
 from cyborg.config.training import Training
-from cyborg.errors import UserError, UserErrors
 
 
 def load(path: str | Path = "params.yaml") -> Experiment:
@@ -51,7 +49,7 @@ def load(path: str | Path = "params.yaml") -> Experiment:
 
 def loss_options(variant: Variant) -> dict[str, Any]:
     """The options of a variant's loss with defaults filled in (cyborg/losses/<loss>.py)."""
-    options = registry.find(cyborg.losses, variant.loss).Options
+    options = LOSSES.find(variant.loss).options
     resolved: dict[str, Any] = options.model_validate(variant.options).model_dump(mode="json")
     return resolved
 
@@ -149,14 +147,14 @@ def _references(experiment: Experiment, raw: Any, path: str | Path) -> list[User
                 UserError(
                     f"`{name}` is not {what}",
                     where=_where(raw, path, *key),
-                    hint=registry.nearest(name, known),
+                    hint=suggest_name(name, known),
                 )
             )
 
-    controls = ["none", *registry.names(cyborg.saliency.controls)]
+    controls = ["none", *CONTROLS.names()]
     for name, variant in experiment.variants.items():
         key = ("variants", name)
-        must(variant.loss, registry.names(cyborg.losses), "a loss", *key, "loss")
+        must(variant.loss, LOSSES.names(), "a loss", *key, "loss")
         must(
             variant.training_set,
             list(experiment.data.training_sets),
@@ -174,7 +172,7 @@ def _references(experiment: Experiment, raw: Any, path: str | Path) -> list[User
                     hint="give `saliency: <map set>` as well",
                 )
             )
-    formats = ["auto", *registry.names(cyborg.saliency.formats)]
+    formats = ["auto", *FORMATS.names()]
     for name, maps in experiment.saliency.items():
         must(maps.format, formats, "a format", "saliency", name, "format")
     must(experiment.report.baseline, list(experiment.variants), "in variants", "report", "baseline")
@@ -198,9 +196,9 @@ def _references(experiment: Experiment, raw: Any, path: str | Path) -> list[User
 
 def _options(variant: Variant, name: str, raw: Any, path: str | Path) -> list[UserError]:
     """Further keys of a variant are options of its loss."""
-    if variant.loss not in registry.names(cyborg.losses):
+    if variant.loss not in LOSSES.names():
         return []
-    options = registry.find(cyborg.losses, variant.loss).Options
+    options = LOSSES.find(variant.loss).options
     try:
         options.model_validate(variant.options)
     except ValidationError as error:

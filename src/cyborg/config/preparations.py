@@ -8,17 +8,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-import cyborg.preparations
-from cyborg import registry
-from cyborg.config.base import Line, mistakes
+from cyborg.common.errors import UserError
+from cyborg.common.families import PREPARATIONS
+from cyborg.common.registry import suggest_name
+from cyborg.common.schema import Line, mistakes
 from cyborg.config.experiment import Experiment, Variant
-from cyborg.errors import UserError
 
 
 def options(variant: Variant) -> dict[str, BaseModel]:
     """The preparations of a variant, in order: name, and options with defaults filled in."""
     return {
-        name: registry.find(cyborg.preparations, name).Options.model_validate(given or {})
+        name: PREPARATIONS.find(name).options.model_validate(given or {})
         for name, given in variant.prepare.items()
     }
 
@@ -35,26 +35,26 @@ def mistaken(
     where, lines: give the place, and the line, of a key in the file `path`.
     """
     found: list[UserError] = []
-    known = registry.names(cyborg.preparations)
+    known = PREPARATIONS.names()
     variant = experiment.variants[name]
     for step, given in variant.prepare.items():
         key = ("variants", name, "prepare", step)
         if step not in known:
-            hint = registry.nearest(step, known)
+            hint = suggest_name(step, known)
             found.append(UserError(f"`{step}` is not a preparation", where=where(*key), hint=hint))
             continue
-        module = registry.find(cyborg.preparations, step)
+        member = PREPARATIONS.find(step)
         try:
-            checked = module.Options.model_validate(given or {})
+            checked = member.options.model_validate(given or {})
         except ValidationError as error:
-            found += mistakes(error, module.Options, path, key, lines).mistakes
+            found += mistakes(error, member.options, path, key, lines).mistakes
             continue
         other = getattr(checked, "variant", None)
         if other is not None and other not in experiment.variants:
-            hint = registry.nearest(other, list(experiment.variants))
+            hint = suggest_name(other, list(experiment.variants))
             what = f"`{other}` is not in variants"
             found.append(UserError(what, where=where(*key, "variant"), hint=hint))
-        if getattr(module, "NEEDS_MAPS", False) and variant.saliency is None:
+        if member.needs_maps and variant.saliency is None:
             hint = "give `saliency: <map set>` as well"
             found.append(UserError(f"`{step}` needs human maps", where=where(*key), hint=hint))
     return found

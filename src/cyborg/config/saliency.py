@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cyborg.config.base import Parameters
+from cyborg.common.schema import Parameters
 
 
 class Gaze(Parameters):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cyborg.config.base import Parameters
+from cyborg.common.schema import Parameters
 
 
 class Augmentation(Parameters):

@@ -13,9 +13,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-import cyborg.grid.kinds
-from cyborg import registry
-from cyborg.files import sha256_file, sync, unwritable, write_json
+from cyborg.common.families import CELL_KINDS
+from cyborg.common.files import sha256_file, sync, unwritable, write_json
 from cyborg.grid.layout import MANIFEST, RUNS, WORK, cell_name, intact, specification
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -32,7 +31,7 @@ def run_cell(path: Path, root: Path = Path()) -> Path:
     kind, name = spec["kind"], cell_name(spec)
     folder = root / RUNS / kind / name
     work = root / WORK / kind / name
-    member = registry.find(cyborg.grid.kinds, kind)
+    member = CELL_KINDS.find(kind)
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cyborg.errors import UserError
-from cyborg.files import canonical, read_json, sha256_bytes, sha256_file
+from cyborg.common.errors import UserError
+from cyborg.common.files import canonical, read_json, sha256_bytes, sha256_file
 
 MANIFEST = "MANIFEST.json"
 PLAN, RUNS, WORK, LOGS = Path("plan"), Path("runs"), Path(".work"), Path("logs")

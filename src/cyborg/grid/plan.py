@@ -14,15 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-import cyborg.losses
-import cyborg.preparations
-from cyborg import registry
+from cyborg.common.closure import code_hash
+from cyborg.common.errors import UserError
+from cyborg.common.families import LOSSES, PREPARATIONS
+from cyborg.common.files import canonical, sha256_bytes, write_json
 from cyborg.config import preparations
 from cyborg.config.experiment import Experiment, Variant
 from cyborg.config.load import loss_options, training
-from cyborg.errors import UserError
-from cyborg.files import canonical, sha256_bytes, write_json
-from cyborg.grid.closure import code_hash
 from cyborg.grid.layout import PLAN, WORK, cell_name
 from cyborg.models.architectures import input_size, module_files
 
@@ -134,8 +132,8 @@ def _guided(experiment: Experiment, inputs: Inputs) -> None:
 
 def _taught(row: Variant) -> bool:
     """Whether a preparation gives the variant maps that people did not."""
-    modules = [registry.find(cyborg.preparations, name) for name in row.prepare]
-    return any(getattr(module, "GIVES_MAPS", False) for module in modules)
+    modules = [PREPARATIONS.find(name) for name in row.prepare]
+    return any(module.gives_maps for module in modules)
 
 
 def _training_set(experiment: Experiment, variant: str) -> str:
@@ -172,7 +170,7 @@ def _train(
     training_set = _training_set(experiment, variant)
     sources = sorted(experiment.data.training_sets[training_set])
     maps = [row.saliency] if row.saliency else []
-    weighted = "sample_weight" in getattr(registry.find(cyborg.losses, row.loss), "NEEDS", ())
+    weighted = "sample_weight" in LOSSES.find(row.loss).extras
     own = {
         "kind": "train",
         "architecture": network,
@@ -189,7 +187,7 @@ def _train(
     }
     code = module_files(network)
     if row.control != "none":
-        code.append(f"cyborg.saliency.controls.{row.control}")
+        code.append(f"cyborg.training.controls.{row.control}")
     above: list[Spec] = []
     steps = []
 
@@ -198,17 +196,17 @@ def _train(
         return above[-1]
 
     for name, options in preparations.options(row).items():
-        module = registry.find(cyborg.preparations, name)
+        module = PREPARATIONS.find(name)
         parent = None
-        if hasattr(module, "parent"):
+        if module.parent is not None:
             spec = module.parent(options, own, variants)
             if "code" not in spec:
-                spec["code"] = _code(tuple(sorted([*module.PARENT_CODE, *code])))
+                spec["code"] = _code(tuple(sorted([*module.parent_code, *code])))
                 above.append(spec)
             parent = f"train/{cell_name(spec)}"
         steps.append({"name": name, "options": options.model_dump(mode="json"), "parent": parent})
-    code += ["cyborg.train", f"cyborg.losses.{row.loss}"]
-    code += [f"cyborg.preparations.{step['name']}" for step in steps]
+    code += ["cyborg.training.train", f"cyborg.losses.{row.loss}"]
+    code += [f"cyborg.training.preparations.{step['name']}" for step in steps]
     own |= {
         "prepare": steps,
         "code": _code(tuple(sorted(code))),
@@ -233,7 +231,7 @@ def _evaluate(experiment: Experiment, trained: Spec, digest: Any) -> Spec:
         "maps": maps,
         "evaluation": experiment.evaluation.model_dump(mode="json"),
         "inputs": digest(sources, ["test"], network["image_size"], maps),
-        "code": _code(tuple(sorted(["cyborg.evaluate", *module_files(network)]))),
+        "code": _code(tuple(sorted(["cyborg.evaluation.evaluate", *module_files(network)]))),
         "parents": [f"train/{cell_name(trained)}"],
     }
 

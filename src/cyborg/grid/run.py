@@ -11,8 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cyborg.errors import UserError
-from cyborg.files import read_json, write_json
+from cyborg.common.errors import UserError
+from cyborg.common.files import read_json, write_json
 from cyborg.grid import store
 from cyborg.grid.layout import LOGS, RUNS, WORK, finished, intact, planned
 from cyborg.grid.progress import Progress

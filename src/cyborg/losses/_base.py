@@ -1,29 +1,17 @@
-"""What every loss shares: the form of its result, the scaling of maps, the mean over samples.
-
-Every loss module has `<name>_loss(logits, labels, features, weight, saliency, *, present=None,
-...)`, and `Options`, whose fields are its keyword options. What it needs besides stands in its
-constant `NEEDS` and is handed in by the training loop under the same name:
-
-`images`         the network's normalised input [B,3,S,S], made to require its gradient before
-                 the forward pass from which logits and features come
-`network`        function of such images that gives (logits [B,K], features [B,C,H,W])
-`sample_weight`  [B], one positive number per sample, NaN where none is known
-`learned`        the module that `learn(image_size, map_size, seed)` of the loss made when training
-                 began; its parameters are trained with those of the network
-
-`MAPS = "images"` says that the loss wants the human maps at the size of the input rather than of
-the features; it resizes what it is given.
-"""
+"""What every loss shares: the form of its result, the scaling of maps, the mean over samples."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
+from cyborg.common.schema import Parameters
 from cyborg.models.cam import class_activation_map, full_precision
 
 
@@ -39,21 +27,32 @@ class LossOutput(NamedTuple):
     cam: Tensor | None = None
 
 
-def unit_range(maps: Tensor, epsilon: float = 0.0) -> Tensor:
-    """Min-max normalise each map of [B,H,W] to 0..1; a constant map becomes zeros.
+Extra = Literal["images", "network", "sample_weight"]
 
-    Constant means up to rounding: the equal pixels of a map that was summed in another order
-    differ in the last digit, and that noise must not be blown up to 0..1. The divisor is replaced,
-    not the quotient: choosing the result with `where` would give a right value and a NaN gradient.
-    epsilon: added to the divisor, for losses whose published code does so.
+
+@dataclass(frozen=True)
+class Loss:
+    """A member of the family of losses: the constant `LOSS` at the end of its module.
+
+    function: `f(logits, labels, features, weight, saliency, *, present=None, **options, **extras)`
+    that returns a LossOutput. logits [B,K], labels [B], features [B,C,H,W], weight [K,C],
+    saliency [B,H,W] of any scale, present bool [B] (None: every sample has a map).
+    options: its options in params.yaml; each field is a keyword of the function.
+    extras: what the function needs besides, given to it under the same name.
+        `images`: the network's normalised input [B,3,S,S], which requires its gradient.
+        `network`: a function of such images that returns logits and features.
+        `sample_weight`: one positive number per sample [B], NaN if none is known.
+    map_size: size of the human maps that the function is given: that of the `features` or that of
+    the input `images`.
+    create_module: for a loss that learns something itself: a function of image size, map size and
+    seed that returns a module. It is trained with the network and given as `learned`.
     """
-    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
-    spread = high - low
-    precision = torch.finfo(maps.dtype)
-    floor = torch.maximum(low.abs(), high.abs()).detach() * (8 * precision.eps)
-    varies = spread.detach() > floor.clamp(min=precision.tiny)
-    centred = torch.where(varies, maps - low, torch.zeros_like(maps))
-    return centred / torch.where(varies, spread + epsilon, torch.ones_like(spread))
+
+    function: Callable[..., LossOutput]
+    options: type[Parameters]
+    extras: frozenset[Extra] = frozenset()
+    map_size: Literal["features", "images"] = "features"
+    create_module: Callable[[int, tuple[int, int], int], nn.Module] | None = None
 
 
 def grad_cam(features: Tensor, weight: Tensor, classes: Tensor) -> Tensor:
@@ -74,11 +73,6 @@ def cross_entropy(
     return functional.cross_entropy(
         logits.to(full_precision(logits)), labels, label_smoothing=smoothing, reduction=reduction
     )
-
-
-def classes_of(target: str, logits: Tensor, labels: Tensor) -> Tensor:
-    """The class [B] whose map is meant: `predicted` or `true`."""
-    return {"predicted": logits.detach().argmax(1), "true": labels}[target]
 
 
 def human_maps(saliency: Tensor, like: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cyborg.losses._base import unit_range
+from cyborg.models.cam import unit_range
 
 
 def labels_of(human: Tensor, threshold: float, negative: str) -> Tensor:

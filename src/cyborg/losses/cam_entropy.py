@@ -19,16 +19,9 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from cyborg.config.base import Parameters
-from cyborg.losses._base import (
-    LossOutput,
-    classes_of,
-    cross_entropy,
-    human_maps,
-    mean_present,
-    unit_range,
-)
-from cyborg.models.cam import class_activation_map
+from cyborg.common.schema import Parameters
+from cyborg.losses._base import Loss, LossOutput, cross_entropy, human_maps, mean_present
+from cyborg.models.cam import class_activation_map, classes_of, unit_range
 
 FLOOR = 1e-6
 
@@ -81,3 +74,6 @@ def entropy(maps: Tensor) -> Tensor:
     shares = maps + FLOOR
     shares = shares / shares.sum((1, 2), keepdim=True)
     return -(shares * shares.log()).sum((1, 2)) / math.log(max(maps[0].numel(), 2))
+
+
+LOSS = Loss(cam_entropy_loss, Options)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cyborg.config.base import Parameters
-from cyborg.losses._base import LossOutput, cross_entropy
+from cyborg.common.schema import Parameters
+from cyborg.losses._base import Loss, LossOutput, cross_entropy
 
 
 class Options(Parameters):
@@ -27,3 +27,6 @@ def cross_entropy_loss(
     """Mean cross-entropy of logits [B,K] and labels [B]; the maps are not looked at."""
     classification = cross_entropy(logits, labels)
     return LossOutput(classification, classification, classification.new_zeros(()))
+
+
+LOSS = Loss(cross_entropy_loss, Options)

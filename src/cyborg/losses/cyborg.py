@@ -19,16 +19,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from cyborg.config.base import Parameters
-from cyborg.losses._base import (
-    LossOutput,
-    classes_of,
-    cross_entropy,
-    human_maps,
-    mean_present,
-    unit_range,
-)
-from cyborg.models.cam import class_activation_map
+from cyborg.common.schema import Parameters
+from cyborg.losses._base import Loss, LossOutput, cross_entropy, human_maps, mean_present
+from cyborg.models.cam import class_activation_map, classes_of, unit_range
 
 Alpha = Annotated[float, Field(ge=0, le=1)] | Literal["dynamic", "dynamic_detached"]
 DYNAMIC = ("dynamic", "dynamic_detached")
@@ -95,3 +88,6 @@ def blend(alpha: float | str, classification: Tensor, agreement: Tensor) -> floa
         return alpha
     share = classification / (classification + agreement + 1e-8)
     return share.detach() if alpha == "dynamic_detached" else share
+
+
+LOSS = Loss(cyborg_loss, Options)

@@ -22,9 +22,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyborg.config.base import Parameters
-from cyborg.losses._base import LossOutput, cross_entropy, human_maps, mean_present, unit_range
-from cyborg.models.cam import class_activation_map
+from cyborg.common.schema import Parameters
+from cyborg.losses._base import Loss, LossOutput, cross_entropy, human_maps, mean_present
+from cyborg.models.cam import class_activation_map, unit_range
 
 
 class Options(Parameters):
@@ -76,3 +76,6 @@ def false_classes(logits: Tensor, labels: Tensor) -> Tensor:
     """The class [B] other than the true one that has the highest logit."""
     own = torch.nn.functional.one_hot(labels, logits.shape[1]).bool()
     return logits.detach().masked_fill(own, -torch.inf).argmax(1)
+
+
+LOSS = Loss(divisive_loss, Options)

@@ -14,15 +14,16 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from cyborg.config.base import Parameters
+from cyborg.common.schema import Parameters
 from cyborg.losses._base import (
+    Loss,
     LossOutput,
     cross_entropy,
     grad_cam,
     human_maps,
     mean_present,
-    unit_range,
 )
+from cyborg.models.cam import unit_range
 
 
 class Options(Parameters):
@@ -51,3 +52,6 @@ def gradia_loss(
     agreement = mean_present(difference, present)
     classification = cross_entropy(logits, labels)
     return LossOutput(classification + strength * agreement, classification, agreement, cam)
+
+
+LOSS = Loss(gradia_loss, Options)

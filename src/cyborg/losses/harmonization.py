@@ -19,12 +19,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cyborg.config.base import Parameters
-from cyborg.losses._base import LossOutput, cross_entropy, human_maps, resize_maps
+from cyborg.common.schema import Parameters
+from cyborg.losses._base import Loss, LossOutput, cross_entropy, human_maps, resize_maps
 from cyborg.models.cam import class_activation_map, full_precision
-
-NEEDS = frozenset({"images"})
-MAPS = "images"
 
 BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 
@@ -99,3 +96,6 @@ def _padding(side: int) -> tuple[int, int]:
     """TensorFlow's SAME for a kernel of five and a stride of two."""
     total = max((-(-side // 2) - 1) * 2 + 5 - side, 0)
     return total // 2, total - total // 2
+
+
+LOSS = Loss(harmonization_loss, Options, extras=frozenset({"images"}), map_size="images")

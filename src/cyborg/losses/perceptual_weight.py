@@ -20,18 +20,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyborg.config.base import Parameters
-from cyborg.losses._base import (
-    LossOutput,
-    classes_of,
-    cross_entropy,
-    human_maps,
-    mean_present,
-    unit_range,
-)
-from cyborg.models.cam import class_activation_map
-
-NEEDS = frozenset({"sample_weight"})
+from cyborg.common.schema import Parameters
+from cyborg.losses._base import Loss, LossOutput, cross_entropy, human_maps, mean_present
+from cyborg.models.cam import class_activation_map, classes_of, unit_range
 
 
 class Options(Parameters):
@@ -96,3 +87,6 @@ def sample_weights(given: Tensor, priority: str, reference: float) -> Tensor:
     relative = (torch.where(known, given, reference) / reference).clamp(min=1e-3)
     factor = relative if priority == "high" else 1 / relative
     return torch.where(known, factor, torch.ones_like(factor))
+
+
+LOSS = Loss(perceptual_weight_loss, Options, extras=frozenset({"sample_weight"}))

@@ -20,16 +20,17 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cyborg.config.base import Parameters
+from cyborg.common.schema import Parameters
 from cyborg.losses._base import (
+    Loss,
     LossOutput,
     cross_entropy,
     grad_cam,
     human_maps,
     mean_present,
-    unit_range,
 )
 from cyborg.losses._res import labels_of, robust_distance
+from cyborg.models.cam import unit_range
 
 
 class Options(Parameters):
@@ -86,3 +87,6 @@ def widen(marked: Tensor) -> Tensor:
     padded = functional.pad(marked[:, None], (1, 1, 1, 1), mode=mode)
     smooth = functional.conv2d(padded, kernel)[:, 0]
     return smooth / (smooth.amax((1, 2), keepdim=True) + 1e-6)
+
+
+LOSS = Loss(res_g_loss, Options)

@@ -15,20 +15,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyborg.config.base import Parameters
+from cyborg.common.schema import Parameters
 from cyborg.losses._base import (
+    Loss,
     LossOutput,
     cross_entropy,
     grad_cam,
     human_maps,
     mean_present,
     resize_maps,
-    unit_range,
 )
 from cyborg.losses._res import labels_of, robust_distance
-
-NEEDS = frozenset({"learned"})
-MAPS = "images"
+from cyborg.models.cam import unit_range
 
 
 class Options(Parameters):
@@ -72,7 +70,7 @@ class Imputation(nn.Module):
         return unit_range(imputed[:, 0], epsilon=1e-6)
 
 
-def learn(image_size: int, map_size: tuple[int, int], seed: int) -> Imputation:
+def create_imputation(image_size: int, map_size: tuple[int, int], seed: int) -> Imputation:
     """The transformation that is trained with the network; its first values come from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -96,7 +94,7 @@ def res_l_loss(
     """Cross-entropy and robust distance of Grad-CAM from human maps and imputed maps.
 
     logits [B,K], labels [B], features [B,C,H,W], weight [K,C], saliency [B,S,S] at the size of the
-    image, present [B], learned: what `learn` gave.
+    image, present [B], learned: what `create_imputation` gave.
     """
     cam = grad_cam(features, weight, labels)
     coarse = resize_maps(saliency, (cam.shape[1], cam.shape[2]), present)
@@ -109,3 +107,6 @@ def res_l_loss(
     agreement = robust_distance(model, truth, eta) + soft
     classification = cross_entropy(logits, labels)
     return LossOutput(classification + strength * agreement, classification, agreement, cam)
+
+
+LOSS = Loss(res_l_loss, Options, map_size="images", create_module=create_imputation)

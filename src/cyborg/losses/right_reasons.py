@@ -16,19 +16,16 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyborg.config.base import Parameters
+from cyborg.common.schema import Parameters
 from cyborg.losses._base import (
+    Loss,
     LossOutput,
     cross_entropy,
     human_maps,
     mean_present,
     resize_maps,
-    unit_range,
 )
-from cyborg.models.cam import class_activation_map, full_precision
-
-NEEDS = frozenset({"images"})
-MAPS = "images"
+from cyborg.models.cam import class_activation_map, full_precision, unit_range
 
 
 class Options(Parameters):
@@ -69,3 +66,6 @@ def right_reasons_loss(
     classification = cross_entropy(logits, labels)
     cam = class_activation_map(features, weight, labels)
     return LossOutput(classification + strength * penalty, classification, penalty, cam)
+
+
+LOSS = Loss(right_reasons_loss, Options, extras=frozenset({"images"}), map_size="images")

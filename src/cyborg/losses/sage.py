@@ -23,19 +23,16 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cyborg.config.base import Parameters
+from cyborg.common.schema import Parameters
 from cyborg.losses._base import (
+    Loss,
     LossOutput,
     cross_entropy,
     human_maps,
     mean_present,
     resize_maps,
-    unit_range,
 )
-from cyborg.models.cam import class_activation_map, full_precision
-
-NEEDS = frozenset({"images", "network"})
-MAPS = "images"
+from cyborg.models.cam import class_activation_map, full_precision, unit_range
 
 
 class Options(Parameters):
@@ -117,3 +114,6 @@ def gaussian(images: Tensor, deviation: float) -> Tensor:
     padded = functional.pad(images, (radius,) * 4, mode="replicate")
     across = functional.conv2d(padded, row, groups=channels)
     return functional.conv2d(across, row.transpose(2, 3), groups=channels)
+
+
+LOSS = Loss(sage_loss, Options, extras=frozenset({"images", "network"}), map_size="images")

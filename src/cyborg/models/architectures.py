@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
 from torch import Tensor, nn
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.models.network import Network
 
 WIDTHS = (256, 128, 64, 32, 16)

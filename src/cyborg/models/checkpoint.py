@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
-from cyborg.errors import UserError
-from cyborg.files import replacing
+from cyborg.common.errors import UserError
+from cyborg.common.files import replacing
 from cyborg.models.network import build
 from cyborg.models.weights import State, apply_state, read_state
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.models import taps, weights
 from cyborg.models.architectures import Row, find_row, network_name
 from cyborg.models.second_derivatives import TwiceDifferentiable

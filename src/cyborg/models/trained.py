@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.models.network import Network, build
 
 MODEL = "model.safetensors"

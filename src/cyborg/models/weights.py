@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cyborg.errors import UserError
-from cyborg.files import sha256_file
+from cyborg.common.errors import UserError
+from cyborg.common.files import sha256_file
 
 State = dict[str, Tensor]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from cyborg.config.experiment import Report
 from cyborg.results import statistics
 from cyborg.results.cells import Pair, Results, Scored, alignments
-from cyborg.results.metrics import measures
+from cyborg.results.metrics._base import measures
 from cyborg.results.metrics.error_rates import roc
 from cyborg.results.statistics import interval, mean_sd, resampled_mean
 

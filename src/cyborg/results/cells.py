@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cyborg.common.errors import UserError, UserErrors
+from cyborg.common.files import read_json
 from cyborg.config.experiment import Experiment
-from cyborg.errors import UserError, UserErrors
-from cyborg.files import read_json
 from cyborg.grid.layout import MANIFEST, RUNS, planned
 
 Pair = tuple[str, str]  # architecture, variant

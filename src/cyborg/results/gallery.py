@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.results.cells import Cell, Pair
 from cyborg.results.figures import png, styled
 

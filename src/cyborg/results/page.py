@@ -1,8 +1,4 @@
-"""report.html: one page without links or scripts, images embedded, made of registered sections.
-
-A section is a module in cyborg/results/sections with `ORDER` (int, place on the page) and
-`render(context) -> str` (HTML; empty: left out). Nothing else is edited to add one.
-"""
+"""report.html: one page without links or scripts, images embedded, made of registered sections."""
 
 from __future__ import annotations
 
@@ -13,8 +9,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment
 
-import cyborg.results.sections
-from cyborg import registry
+from cyborg.common.families import SECTIONS
 from cyborg.config.experiment import Experiment
 from cyborg.results.cells import Results
 
@@ -137,14 +132,13 @@ def html(template: str, **values: object) -> str:
 
 def page(context: Context) -> str:
     """The whole page."""
-    family = cyborg.results.sections
-    modules = [registry.find(family, name) for name in registry.names(family)]
-    modules.sort(key=lambda module: (module.ORDER, module.__name__))
+    members = [SECTIONS.find(name) for name in SECTIONS.names()]
+    members.sort(key=lambda section: section.order)  # stable: equal places by name
     seeds = context.experiment.seeds
     pairs, sets = len(context.results.seeds), len(context.results.sets)
     return PAGE.render(
         title=context.experiment.name,
         subtitle=f"{pairs} combinations of architecture and variant, {len(seeds)} "
         f"run{'s' if len(seeds) > 1 else ''} of each, {sets} test sets",
-        sections=[text for module in modules if (text := module.render(context))],
+        sections=[text for section in members if (text := section.render(context))],
     )

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cyborg.common.files import read_json, replacing, write_json, write_text
 from cyborg.config.experiment import Experiment
-from cyborg.files import read_json, replacing, write_json, write_text
 from cyborg.results import analysis, cells, figures, page, tables
 from cyborg.results.gallery import gallery_figure
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 
 SEEN = {"no": "", "partly": "*", "yes": "†"}
 LEGEND = {"*": "some of its generators are in training", "†": "its generators are in training"}

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from cyborg.common.errors import UserError
 from cyborg.config.saliency import Maps
-from cyborg.errors import UserError
 from cyborg.saliency import gaze
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.fill import fill_shape

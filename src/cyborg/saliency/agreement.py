@@ -22,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cyborg.common.errors import UserError
+from cyborg.common.files import write_text
+from cyborg.common.workers import run
 from cyborg.config.saliency import Maps
-from cyborg.errors import UserError
-from cyborg.files import write_text
 from cyborg.saliency.aggregate import blurred, person_map, viewers
 from cyborg.saliency.gather import Annotated, gather
-from cyborg.saliency.workers import run
 
 OVERALL = "(all)"
 

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cyborg.catalogue.sources import Source
+from cyborg.common.errors import UserError
 from cyborg.config.saliency import Maps
-from cyborg.data.sources import Source
-from cyborg.errors import UserError
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.fit import fit
 from cyborg.saliency.match import Candidate, Matcher

@@ -76,10 +76,10 @@ def recipe(params: Path, name: str | None, settings: list[str]) -> Maps:
     import yaml
     from pydantic import ValidationError
 
-    from cyborg.config.base import mistakes
+    from cyborg.common.errors import UserError
+    from cyborg.common.registry import suggest_name
+    from cyborg.common.schema import mistakes
     from cyborg.config.saliency import Maps
-    from cyborg.errors import UserError
-    from cyborg.registry import nearest
 
     values: dict[str, Any] = {}
     if name is not None:
@@ -90,7 +90,7 @@ def recipe(params: Path, name: str | None, settings: list[str]) -> Maps:
             raise UserError(
                 f"`{name}` is not a map set",
                 where=f"{params}: saliency",
-                hint=nearest(name, list(known)),
+                hint=suggest_name(name, list(known)),
             )
         values = known[name].model_dump()
     for setting in settings:

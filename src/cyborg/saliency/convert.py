@@ -13,13 +13,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from cyborg.common.errors import UserError
+from cyborg.common.files import unwritable, write_text
+from cyborg.common.workers import run
 from cyborg.config.saliency import Maps
-from cyborg.errors import UserError
-from cyborg.files import unwritable, write_text
 from cyborg.saliency.aggregate import render
 from cyborg.saliency.gather import Annotated, gather
 from cyborg.saliency.preview import contact_sheet
-from cyborg.saliency.workers import run
 
 COLUMNS = ("image", "width", "height", "annotators", "regions", "area")
 SUMMARY, PREVIEW = "summary.csv", "preview.jpg"

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from cyborg.common.errors import UserError
 from cyborg.config.saliency import Maps
-from cyborg.errors import UserError
 from cyborg.saliency.annotation import Annotation, Point, Shape
 
 # Marks may leave the image by this share of its longer side, and by a pixel in any case: hands

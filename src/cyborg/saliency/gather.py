@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from cyborg.common.errors import UserError
+from cyborg.common.files import sha256_file
 from cyborg.config.saliency import Maps
-from cyborg.errors import UserError
-from cyborg.files import sha256_file
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.fit import fit
 from cyborg.saliency.formats._limits import name as checked_name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from cyborg.common.errors import UserError
 from cyborg.config.saliency import Gaze
-from cyborg.errors import UserError
 from cyborg.saliency.annotation import Annotation
 
 # A recording that pauses longer than this, in seconds, ends a fixation (blink, lost gaze).

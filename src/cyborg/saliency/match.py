@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.formats._names import spellings
 
 EXACT, NAME, STEM, NUMBER = 3, 2, 1, 0

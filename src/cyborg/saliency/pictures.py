@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.formats._limits import MAX_PIXELS
 
 # EXIF orientations that exchange width and height.

@@ -16,16 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from cyborg.catalogue.sources import Source, used
+from cyborg.common.errors import UserError, UserErrors
+from cyborg.common.files import replacing, sha256_file, unwritable
+from cyborg.common.registry import suggest_name
+from cyborg.common.workers import run
 from cyborg.config.experiment import Experiment
 from cyborg.config.saliency import Maps
-from cyborg.data.sources import Source, used
-from cyborg.errors import UserError, UserErrors
-from cyborg.files import replacing, sha256_file, unwritable
-from cyborg.registry import nearest
 from cyborg.saliency.aggregate import render
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.assign import assign, by_file, indexed
-from cyborg.saliency.workers import run
 
 OUT = Path("data/saliency")
 SCHEMA = pa.schema(
@@ -135,7 +135,7 @@ def _known(name: str, maps: Maps, labels: set[str]) -> None:
         UserError(
             f"`{label}` is no category of the annotations",
             where=f"saliency.{name}.{key}",
-            hint=nearest(label, sorted(labels)),
+            hint=suggest_name(label, sorted(labels)),
         )
         for key, wanted in (("labels", maps.labels or []), ("weights", maps.weights))
         for label in wanted

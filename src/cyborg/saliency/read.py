@@ -1,26 +1,15 @@
-"""Reading annotations of any format: the format is found by content, folders are read file by file.
-
-A format is a module in cyborg/saliency/formats with
-
-    recognise(path: Path, head: bytes) -> bool    # head: first 64 KiB of a file, b"" for a folder
-    read(path: Path) -> Iterator[Annotation]      # optionally read(path, images=None)
-
-`images` is the folder of the images, for formats that do not state what they need. A module with
-`GENERAL = True` stands back where a more special one recognises the same content.
-"""
+"""Read annotations of any format, which is recognised by content."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
-import cyborg.saliency.formats
-from cyborg import registry
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
+from cyborg.common.families import FORMATS
 from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.formats._base import Format
 
 HEAD = 64 * 1024
 
@@ -63,30 +52,27 @@ def _found(path: Path, format: str, images: Path | None) -> Iterator[Annotation]
             yield annotation if named else replace(annotation, annotator=name)
 
 
-def _readers(format: str) -> dict[str, ModuleType]:
-    names = registry.names(cyborg.saliency.formats) if format == "auto" else [format]
-    return {name: registry.find(cyborg.saliency.formats, name) for name in names}
+def _readers(format: str) -> dict[str, Format]:
+    names = FORMATS.names() if format == "auto" else [format]
+    return {name: FORMATS.find(name) for name in names}
 
 
-def _read(reader: ModuleType, path: Path, images: Path | None) -> Iterator[Annotation]:
-    if "images" in inspect.signature(reader.read).parameters:
-        yield from reader.read(path, images=images)
-    else:
-        yield from reader.read(path)
+def _read(reader: Format, path: Path, images: Path | None) -> Iterator[Annotation]:
+    yield from reader.read(path, images)
 
 
-def _recognised(path: Path, readers: dict[str, ModuleType]) -> list[str]:
+def _recognised(path: Path, readers: dict[str, Format]) -> list[str]:
     """Names of the formats that recognise a file or folder."""
     head = b""
     if path.is_file():
         with path.open("rb") as handle:
             head = handle.read(HEAD)
     found = [name for name, reader in readers.items() if reader.recognise(path, head)]
-    special = [name for name in found if not getattr(readers[name], "GENERAL", False)]
+    special = [name for name in found if not readers[name].general]
     return special or found
 
 
-def _one(path: Path, readers: dict[str, ModuleType]) -> ModuleType:
+def _one(path: Path, readers: dict[str, Format]) -> Format:
     found = _recognised(path, readers)
     if not found:
         raise UserError(
@@ -107,9 +93,7 @@ def _uncertain(path: Path, found: list[str]) -> UserError:
     )
 
 
-def _files(
-    path: Path, readers: dict[str, ModuleType], format: str
-) -> tuple[list[Path], ModuleType]:
+def _files(path: Path, readers: dict[str, Format], format: str) -> tuple[list[Path], Format]:
     """The annotation files of a folder, sorted, and the one format that they are in.
 
     Files of other kinds (images, notes) are passed over; one that is not recognised although it
@@ -126,7 +110,7 @@ def _files(
         if len(found) > 1:
             raise _uncertain(file, found)
         # Pictures beside annotation files are what was annotated, not ready-made maps.
-        if found and (format != "auto" or not getattr(readers[found[0]], "GENERAL", False)):
+        if found and (format != "auto" or not readers[found[0]].general):
             taken[file] = found[0]
     formats = sorted(set(taken.values()))
     if not formats:

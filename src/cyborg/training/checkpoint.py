@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cyborg.files import replacing
+from cyborg.common.files import replacing
 
 State = dict[str, Tensor]
 

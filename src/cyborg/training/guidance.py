@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-import cyborg.saliency.controls
-from cyborg import registry
-from cyborg.data.dataset import Part, maps
-from cyborg.training.seeds import numpy_generator
+from cyborg.common.families import CONTROLS
+from cyborg.common.seeds import numpy_generator
+from cyborg.pack.dataset import Part, maps
 
 
 def guiding_maps(
@@ -25,6 +24,6 @@ def guiding_maps(
         return np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64)
     human, owners = maps(root, spec["saliency"], size, rows.names)
     if spec["control"] != "none":
-        control = registry.find(cyborg.saliency.controls, spec["control"]).control
-        human = control(human, rows.labels[owners], numpy_generator(spec["seed"], "control"))
+        control = CONTROLS.find(spec["control"])
+        human = control.change(human, rows.labels[owners], numpy_generator(spec["seed"], "control"))
     return human, owners

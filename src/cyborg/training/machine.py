@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 
 
 def device() -> torch.device:

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import nn
 
+from cyborg.common.errors import UserError
 from cyborg.config.training import Training
-from cyborg.errors import UserError
 
 
 def optimiser(network: nn.Module, training: Training) -> torch.optim.Optimizer:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from safetensors.torch import save_file
 
-from cyborg.files import replacing, write_json, write_text
+from cyborg.common.files import replacing, write_json, write_text
 from cyborg.models.trained import MODEL
 from cyborg.training.checkpoint import Progress
 

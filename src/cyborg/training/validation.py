@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyborg.data.dataset import Pack, Part, located
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
+from cyborg.pack.dataset import Pack, Part, located
 
 # Images per batch where nothing is kept for a gradient. A GPU wants many; on a CPU the features of
 # more than a few leave its caches, which costs a third (docs/performance.md).

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cyborg.grid.kinds._base import CellKind, Progress
 
-def run(
-    spec: dict[str, Any], out: Path, root: Path, work: Path, progress: Callable[[dict], None]
-) -> None:
-    """Train the cell of `spec`; see cyborg.train.train_cell and cyborg.pretrain.pretrain_cell."""
+
+def run(spec: dict[str, Any], out: Path, root: Path, work: Path, progress: Progress) -> None:
+    """Train the cell of `spec`; see train_cell and pretrain_cell."""
     if "autoencoder" in spec:
-        from cyborg.pretrain import pretrain_cell
+        from cyborg.training.pretrain import pretrain_cell
 
         pretrain_cell(spec, out, root, work=work, progress=progress)
         return
-    from cyborg.train import train_cell
+    from cyborg.training.train import train_cell
 
     train_cell(spec, out, root, work=work, progress=progress)
+
+
+CELL_KIND = CellKind(run)

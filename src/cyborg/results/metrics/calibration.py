@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cyborg.results.metrics._base import Metric
+
 BINS = 15
 
 
@@ -26,9 +28,12 @@ def brier(scores: np.ndarray, positives: np.ndarray) -> float:
     return float(np.mean((np.asarray(scores, float) - np.asarray(positives, bool)) ** 2))
 
 
-def metric(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
+def measure_calibration(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
     """`calibration_error` and `brier`."""
     return {
         "calibration_error": expected_calibration_error(scores, positives),
         "brier": brier(scores, positives),
     }
+
+
+METRIC = Metric(measure_calibration)

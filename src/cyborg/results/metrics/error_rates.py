@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cyborg.results.metrics._base import Metric
+
 BPCER = (0.01, 0.05, 0.10)
 FALSE_POSITIVES = (0.001, 0.002, 0.01, 0.05)
 
@@ -67,7 +69,7 @@ def apcer_at_bpcer(scores: np.ndarray, positives: np.ndarray, rate: float) -> fl
     return 1.0 - tpr_at_fpr(scores, positives, rate)
 
 
-def metric(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
+def measure_error_rates(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
     """`eer`, `apcer_at_bpcer_<b>` and `tpr_at_fpr_<f>`, rates in per cent in the names."""
     found = {"eer": eer(scores, positives)}
     for rate in BPCER:
@@ -75,3 +77,6 @@ def metric(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
     for rate in FALSE_POSITIVES:
         found[f"tpr_at_fpr_{100 * rate:g}%"] = tpr_at_fpr(scores, positives, rate)
     return found
+
+
+METRIC = Metric(measure_error_rates)

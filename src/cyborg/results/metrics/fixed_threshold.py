@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from cyborg.results.metrics._base import Metric
+
 THRESHOLD = 0.5
 
 
-def metric(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
+def measure_fixed_threshold(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
     """`apcer_at_half`, `bpcer_at_half`, `accuracy_at_half`, `balanced_accuracy_at_half` (0..1).
 
     An image is called positive where its probability is at least 0.5. Accuracy depends on the
@@ -23,3 +25,6 @@ def metric(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
         "accuracy_at_half": float((called == positives).mean()),
         "balanced_accuracy_at_half": 1 - (missed + refused) / 2,
     }
+
+
+METRIC = Metric(measure_fixed_threshold)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
+from cyborg.results.metrics._base import Metric
+
 
 def auc(scores: np.ndarray, positives: np.ndarray) -> float:
     """Probability that a positive scores above a negative, a tie counting half (0..1).
@@ -32,9 +34,12 @@ def average_precision(scores: np.ndarray, positives: np.ndarray) -> float:
     return float((hits / positives.sum() * np.cumsum(hits) / taken).sum())
 
 
-def metric(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
+def measure_ranking(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
     """`auc` and `average_precision`."""
     return {
         "auc": auc(scores, positives),
         "average_precision": average_precision(scores, positives),
     }
+
+
+METRIC = Metric(measure_ranking)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from cyborg.results.page import Context, html, table
+from cyborg.results.sections._base import Section
 from cyborg.results.tables import mean_sd, number
-
-ORDER = 30
 
 
 def render(context: Context) -> str:
@@ -39,3 +38,6 @@ def render(context: Context) -> str:
         "the share of the area they cover. Undefined: images whose correlation does not exist "
         "(a constant map), left out of the mean.",
     )
+
+
+SECTION = Section(30, render)

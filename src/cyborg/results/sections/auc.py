@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from cyborg.results import tables
 from cyborg.results.page import Context, figure, html, table
-
-ORDER = 10
+from cyborg.results.sections._base import Section
 
 
 def render(context: Context) -> str:
@@ -44,3 +43,6 @@ def render(context: Context) -> str:
             "the interval holds the sampling of images only.",
         )
     )
+
+
+SECTION = Section(10, render)

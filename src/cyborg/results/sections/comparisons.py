@@ -6,9 +6,8 @@ import pandas as pd
 
 from cyborg.results.analysis import UNSEEN
 from cyborg.results.page import Context, html, table
+from cyborg.results.sections._base import Section
 from cyborg.results.tables import bounds, mean_sd, number
-
-ORDER = 20
 
 
 def render(context: Context) -> str:
@@ -101,3 +100,6 @@ def _amount(row: pd.Series) -> str:
         f"{number(row['difference_mean'], sign=True)} "
         f"{bounds(row['ci_low'], row['ci_high'], sign=True)}"
     )
+
+
+SECTION = Section(20, render)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from cyborg.results.page import Context, figure, html
-
-ORDER = 40
+from cyborg.results.sections._base import Section
 
 
 def render(context: Context) -> str:
@@ -31,3 +30,6 @@ def render(context: Context) -> str:
         )
     )
     return "".join(parts)
+
+
+SECTION = Section(40, render)

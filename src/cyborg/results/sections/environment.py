@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from cyborg.results.page import Context, html, table
-
-ORDER = 90
+from cyborg.results.sections._base import Section
 
 
 def render(context: Context) -> str:
@@ -20,3 +19,6 @@ def _value(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {value[key]}" for key in sorted(value))
     return str(value)
+
+
+SECTION = Section(90, render)

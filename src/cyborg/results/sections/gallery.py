@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from cyborg.results.page import Context, figure, html
-
-ORDER = 35
+from cyborg.results.sections._base import Section
 
 
 def render(context: Context) -> str:
@@ -17,3 +16,6 @@ def render(context: Context) -> str:
         "before any result was known and are the same for all.",
     )
     return html("<h2>Gallery</h2>") + shown if shown else ""
+
+
+SECTION = Section(35, render)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cyborg.results.page import Context, html
+from cyborg.results.sections._base import Section
 
-ORDER = 15
 FEW_IMAGES = 100  # per class; a rate of 1 % is less than one image
 FEW_RUNS = 3
 
@@ -45,3 +45,6 @@ def statements(context: Context) -> list[str]:
     elif runs < FEW_RUNS:
         found.append(f"There are {runs} runs of each combination: their spread is hardly known.")
     return found
+
+
+SECTION = Section(15, render)

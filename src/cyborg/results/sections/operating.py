@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cyborg.results.page import Context, html, table
+from cyborg.results.sections._base import Section
 from cyborg.results.tables import mean_sd
 
-ORDER = 50
 SHOWN = {
     "eer": "EER",
     "apcer_at_bpcer_5%": "APCER₅",
@@ -41,3 +41,6 @@ def render(context: Context) -> str:
         "beforehand. ECE: expected calibration error. “–”: the set has too few images for that "
         "rate.",
     )
+
+
+SECTION = Section(50, render)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats import _csv, _limits
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits, _names
 
 _ORIENTATION = 0x0112

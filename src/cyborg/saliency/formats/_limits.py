@@ -7,7 +7,7 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 
 MAX_BYTES = 512 * 2**20
 """Largest annotation file that is read, bytes."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits
 
 EXPANDED = 2**30

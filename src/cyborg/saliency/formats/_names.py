@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits
 
 IMAGES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits
 
 

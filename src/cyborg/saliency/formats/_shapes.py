@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Point, Shape
 from cyborg.saliency.formats import _limits
 

@@ -6,7 +6,7 @@ import math
 import re
 from xml.etree.ElementTree import Element
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Point, Shape
 from cyborg.saliency.formats import _limits, _xml
 

@@ -12,7 +12,7 @@ from xml.parsers import expat
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits
 
 MAX_DEPTH = 64

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as codec
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _json, _limits, _shapes
+from cyborg.saliency.formats._base import Format
 
 Size = tuple[int, int] | None
 SHAPES = ("segmentation", "bbox")
@@ -45,7 +46,7 @@ def recognise(path: Path, head: bytes) -> bool:
     return empty and sketch.has("images", "[]", "file_name")
 
 
-def read(path: Path) -> Iterator[Annotation]:
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield one Annotation per image, in the order of the file.
 
     Raises UserError, naming the record and field, for whatever is not as described above.
@@ -55,25 +56,25 @@ def read(path: Path) -> Iterator[Annotation]:
         yield from _results(root)
         return
     labels = _labels(root.get("categories"))
-    images = [root.get("image")] if root.get("images").missing else list(root.get("images").each())
-    if images[0:1] and images[0].missing:
+    entries = [root.get("image")] if root.get("images").missing else list(root.get("images").each())
+    if entries[0:1] and entries[0].missing:
         raise root.fail("has neither `images` nor `image`")
     places: dict[str, int] = {}
-    for number, image in enumerate(images):
+    for number, image in enumerate(entries):
         key = _key(image.get("id", "image_id"))
         if key in places:
             raise image.fail(f"the image number {_limits.show(key)} is there twice")
         places[key] = number
-    regions: list[list[_json.Node]] = [[] for _ in images]
+    regions: list[list[_json.Node]] = [[] for _ in entries]
     for record in root.get("annotations").each():
         # SA-1B leaves out the number, for there is one image only.
         stated = record.get("image_id")
-        one = len(images) == 1 and stated.missing
+        one = len(entries) == 1 and stated.missing
         place = 0 if one else places.get(_key(stated))
         if place is None:
             raise stated.fail(f"no image has the number {_limits.show(stated.value)}")
         regions[place].append(record)
-    for image, records in zip(images, regions, strict=True):
+    for image, records in zip(entries, regions, strict=True):
         name = _limits.name(image.get("file_name", "path").text(), image.where)
         size = _size(image)
         budget = _shapes.Budget()
@@ -254,3 +255,6 @@ def _behind(path: Path, key: bytes) -> bytes:
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
     return b""
+
+
+FORMAT = Format(recognise, read)

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
 from cyborg.saliency.formats import _limits, _rle, _shapes, _xml
+from cyborg.saliency.formats._base import Format
 
 Size = tuple[int, int]
 # Children of <image> that hold no region of it.
@@ -137,3 +138,6 @@ def _points(element: Element, where: str) -> list[Point]:
 
 def _number(element: Element, name: str, where: str, low: float = -_limits.MAX_COORDINATE) -> float:
     return _limits.parse_number(_xml.attribute(element, name, where), f"{where}: {name}", low=low)
+
+
+FORMAT = Format(recognise, read)

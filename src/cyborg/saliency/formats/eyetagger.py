@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region
 from cyborg.saliency.formats import _csv, _images, _json, _limits, _shapes, _svg
+from cyborg.saliency.formats._base import Format
 
 Size = tuple[int, int] | None
 _TRUE, _FALSE = {"t", "true", "1", "yes"}, {"f", "false", "0", "no", ""}
@@ -139,3 +140,6 @@ def _seconds(text: str, path: Path, where: str) -> float:
     if total < 0:
         raise UserError("the mouse is released before it is pressed", where=f"{path}: {place}")
     return total if seen else float("nan")
+
+
+FORMAT = Format(recognise, read)

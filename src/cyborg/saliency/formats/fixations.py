@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats import _csv, _gaze, _json, _limits, _mat
+from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._json import Node
 
 OSIE = (800, 600)
@@ -125,3 +126,6 @@ def _image(image: Node) -> tuple[str, tuple[int, int]]:
         _limits.name(stated.text(), stated.where),
         _json.size(image.get("width"), image.get("height")),
     )
+
+
+FORMAT = Format(recognise, read)

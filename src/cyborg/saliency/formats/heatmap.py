@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.formats._base import Format
 from cyborg.saliency.pictures import displayed_size
 
 # Folders of masks and label maps are pictures as well: their formats come first.
-GENERAL = True
 MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
 BLENDED = "_blended"
 
@@ -29,7 +29,7 @@ def recognise(path: Path, head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
-def read(path: Path) -> Iterator[Annotation]:
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield one Annotation per picture; the pictures themselves are decoded when they are needed.
 
     Raises UserError for a file that is not a picture, and for two maps of one image.
@@ -63,3 +63,6 @@ def _files(folder: Path) -> list[Path]:
 def _is_picture(file: Path) -> bool:
     with file.open("rb") as handle:
         return handle.read(8).startswith(MAGIC)
+
+
+FORMAT = Format(recognise, read, general=True)

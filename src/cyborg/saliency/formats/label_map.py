@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region
 from cyborg.saliency.formats import _images, _limits, _shapes
+from cyborg.saliency.formats._base import Format
 
 _ORDER = (
     "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat "
@@ -147,3 +148,6 @@ def _is_map(file: Path) -> bool:
         return False
     kinds = np.unique(pixels)
     return bool(kinds.size > 2 and kinds[0] == 0 and kinds[-1] < len(PARTS))
+
+
+FORMAT = Format(recognise, read)

@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _json, _limits, _shapes
+from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._json import Node
 
 Size = tuple[int, int] | None
@@ -140,3 +141,6 @@ def _shape(node: Node, label: str) -> Shape | None:
     if not place.missing:
         return _shapes.point(value(place, "x"), value(place, "y"), label)
     return None
+
+
+FORMAT = Format(recognise, read)

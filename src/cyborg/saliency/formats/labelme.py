@@ -11,9 +11,10 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _json, _limits, _names, _shapes
+from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._json import Node
 
 Size = tuple[int, int] | None
@@ -132,3 +133,6 @@ def _mask(
             where=stored.where,
         )
     return _shapes.mask(pixels, left, top, label, stored.where, size)
+
+
+FORMAT = Format(recognise, read)

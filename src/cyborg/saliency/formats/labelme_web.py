@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
 from cyborg.saliency.formats import _images, _limits, _names, _shapes, _xml
+from cyborg.saliency.formats._base import Format
 
 Size = tuple[int, int] | None
 _MARKS = {
@@ -119,3 +120,6 @@ def _mask(
             where=file,
         )
     return _shapes.mask(pixels, 0, 0, label, where, size)
+
+
+FORMAT = Format(recognise, read)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _names, _shapes
+from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._json import Node
 from cyborg.saliency.formats._labelstudio import Part
 
@@ -175,3 +176,6 @@ def _minimal(record: Node) -> list[Part]:
     if not parts and not record.object().keys() & _MINIMAL:
         raise record.fail("is no record of Label Studio")
     return parts
+
+
+FORMAT = Format(recognise, read)

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _limits, _shapes, _xml
+from cyborg.saliency.formats._base import Format
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -79,3 +80,6 @@ def _shape(box: Element, from_one: bool, label: str, where: str) -> Shape:
     if from_one:
         x0, y0 = x0 - 1, y0 - 1
     return _shapes.box(x0, y0, x1, y1, label)
+
+
+FORMAT = Format(recognise, read)

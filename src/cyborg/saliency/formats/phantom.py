@@ -1,6 +1,6 @@
 """Phantom: one JSON file per source, several annotators per image, polygons in pixels.
 
-Written by cyborg/data/phantom.py and described in docs/phantom.md. Points are pixels, x before y,
+Written by cyborg/phantom/draw.py and described in docs/phantom.md. Points are pixels, x before y,
 from the upper left corner of the image. Every polygon is one region; its label is the part of the
 face. `truth` (what the generator did) is not read: it is no human's knowledge.
 """
@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cyborg.errors import UserError
-from cyborg.files import read_json
+from cyborg.common.errors import UserError
+from cyborg.common.files import read_json
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
 from cyborg.saliency.formats import _limits
+from cyborg.saliency.formats._base import Format
 
 
 def recognise(path: Path, head: bytes) -> bool:
@@ -24,7 +25,7 @@ def recognise(path: Path, head: bytes) -> bool:
     return path.suffix.lower() == ".json" and bool(re.search(rb'"format":\s*"phantom"', head))
 
 
-def read(path: Path) -> Iterator[Annotation]:
+def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield one Annotation per image and annotator, in the order of the file.
 
     Raises UserError, with file, image and field, for anything that is not as documented.
@@ -113,3 +114,6 @@ def _get(record: Any, key: str, kind: Any, where: str) -> Any:
 def _list(record: Any, key: str, where: str) -> list[Any]:
     values: list[Any] = _get(record, key, list, where)
     return values
+
+
+FORMAT = Format(recognise, read)

@@ -13,6 +13,7 @@ import numpy as np
 
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats import _images, _json, _limits
+from cyborg.saliency.formats._base import Format
 
 _FULL = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
@@ -37,3 +38,6 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
             raise stored.fail("is not a grey picture of 8 or 16 bits")
         heat = (pixels / _FULL[pixels.dtype]).astype(np.float32)
         yield Annotation(name, (heat.shape[1], heat.shape[0]), heat=heat)
+
+
+FORMAT = Format(recognise, read)

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _csv, _json, _limits, _shapes
+from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._json import Node
 
 _COLUMNS = {"filename", "region_shape_attributes"}
@@ -156,3 +157,6 @@ def _shape(node: Node, label: str) -> Shape:
         f"shapes of type `{_limits.show(kind)}` are not known",
         hint="known: rect, polygon, polyline, circle, ellipse, point",
     )
+
+
+FORMAT = Format(recognise, read)

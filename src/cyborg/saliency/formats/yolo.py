@@ -17,9 +17,10 @@ from pathlib import Path
 
 import yaml
 
-from cyborg.errors import UserError
+from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _limits, _names, _shapes
+from cyborg.saliency.formats._base import Format
 
 _NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+" + _NUMBER + rb"){4,}\s*")
@@ -149,3 +150,6 @@ def _from_yaml(path: Path) -> dict[int, str]:
     if isinstance(names, dict):
         return {k: str(name) for k, name in names.items() if isinstance(k, int)}
     return {}
+
+
+FORMAT = Format(recognise, read)

@@ -1,0 +1,183 @@
+"""Which files a source consists of: all images of its folder, or those that its list names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from cyborg.catalogue.rows import LISTED
+from cyborg.catalogue.sources import Source
+from cyborg.common.errors import UserError, UserErrors
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SHOWN = 10
+"""Mistakes of one list that are reported; of the others only the number."""
+
+# "test" is what the published lists call the images that the epoch is chosen by.
+SPLITS = {"train": "train", "test": "validation", "validation": "validation", "val": "validation"}
+PUBLISHED = {"real": "bona_fide", "synthetic": "synthetic"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image of a source: first columns of docs/formats.md#images."""
+
+    image: str
+    source: str
+    label: str
+    generator: str
+    role: str
+    file: str
+
+
+def members(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
+    """The images of a source, sorted by name.
+
+    Raises UserError where there is none, UserErrors (file:row) for mistakes of a list.
+    """
+    if source.label == LISTED:
+        found = _listed(source, root, classes)
+    else:
+        found = [
+            _member(source, inside, source.label, source.generator, source.role)
+            for inside in walk(root, source)
+        ]
+    if not found:
+        raise UserError(
+            "holds no images",
+            where=f"{source.where}: {source.list or source.path}",
+            hint=f"images end in {', '.join(EXTENSIONS)}; hidden files are left out",
+        )
+    return sorted(found, key=lambda member: member.image)
+
+
+def count(source: Source, root: Path) -> int:
+    """How many images of a source there are on this machine (nothing is opened but its list)."""
+    if source.label != LISTED:
+        return sum(1 for _ in walk(root, source))
+    try:
+        rows = [cells for _, cells in _rows(root / source.list) if len(cells) == 3]
+    except UserError:
+        return 0
+    return sum(
+        _role(cells[0], source.role) is not None
+        and (root / source.path / cells[2].lstrip("/")).is_file()
+        for cells in rows
+    )
+
+
+def walk(root: Path, source: Source) -> Iterator[str]:
+    """Images below a source's folder, relative to it, with `/`.
+
+    Links are followed. Hidden files and the folders of maps (columns `annotations` and
+    `segmentation`) are left out.
+    """
+    top = root / source.path
+    maps = {root / text for text in (source.annotations, source.segmentation) if text}
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(top, followlinks=True):
+        here = Path(folder)
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back to a folder that was there already
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(n for n in folders if n[0] != "." and here / n not in maps)
+        for name in files:
+            if name[0] != "." and name.lower().endswith(EXTENSIONS):
+                yield (here / name).relative_to(top).as_posix()
+
+
+def _member(source: Source, inside: str, label: str, generator: str, role: str) -> Member:
+    try:
+        inside.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"the file name {inside!a} is not UTF-8",
+            where=f"{source.where}: {source.path}",
+            hint="rename the file",
+        ) from None
+    return Member(
+        f"{source.name}/{inside}", source.name, label, generator, role, f"{source.path}/{inside}"
+    )
+
+
+def _listed(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
+    """Read a list in the published layout: `split,label,/path` without header."""
+    labels = {name: label for name, label in PUBLISHED.items() if label in classes}
+    labels |= {label.lower(): label for label in classes}
+    found: list[Member] = []
+    mistakes: list[UserError] = []
+    first: dict[str, int] = {}
+
+    def wrong(row: int, what: str, hint: str | None = None) -> None:
+        mistakes.append(UserError(what, where=f"{source.list}:{row}", hint=hint))
+
+    for row, cells in _rows(root / source.list):
+        if len(cells) != 3:
+            wrong(row, f"has {len(cells)} columns, not 3", "a row is split,label,/path")
+            continue
+        split, label, path = cells
+        if split.lower() not in SPLITS:
+            wrong(row, f"`{split}` is not a split", f"known: {', '.join(SPLITS)}; no header")
+            continue
+        if label.lower() not in labels:
+            wrong(row, f"`{label}` is not a label", f"known: {', '.join(sorted(labels))}")
+            continue
+        inside = PurePosixPath(path.replace("\\", "/").lstrip("/"))
+        if ".." in inside.parts or not inside.parts:
+            wrong(row, f"`{path}` does not lie in {source.path}")
+            continue
+        role = _role(split, source.role)
+        if role is None:
+            continue
+        if str(inside) in first:
+            wrong(row, f"`{path}` is there twice", f"first in row {first[str(inside)]}")
+            continue
+        first[str(inside)] = row
+        if not (root / source.path / inside).is_file():
+            wrong(row, f"there is no file `{path}`", f"it should be {source.path}/{inside}")
+            continue
+        named = labels[label.lower()]
+        generator = source.generator if named != classes[0] else ""
+        found.append(_member(source, str(inside), named, generator, role))
+    if len(mistakes) > SHOWN:
+        more = UserError(f"and {len(mistakes) - SHOWN} more rows", where=source.list)
+        mistakes = [*mistakes[:SHOWN], more]
+    if mistakes:
+        raise UserErrors(mistakes)
+    return found
+
+
+def _role(split: str, role: str) -> str | None:
+    """Role of a list's row, or None where the source does not take it.
+
+    A source of role `any` takes all rows; `train` and `validation` those of that split; a `test`
+    source the rows that the list calls `test`.
+    """
+    split = split.lower()
+    if role == "test":
+        return "test" if split == "test" else None
+    told = SPLITS.get(split)
+    return told if role in ("any", told) else None
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Row number and cells, blanks taken off, of a CSV without header; empty rows are skipped."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError("there is no such file", where=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", where=path) from None
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise UserError(f"is not valid CSV: {error}", where=f"{path}:{reader.line_num}") from None

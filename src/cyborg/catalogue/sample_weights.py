@@ -1,0 +1,173 @@
+"""Weights of samples (annotation time, quality …), from the CSV files that the catalogue names."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from cyborg.catalogue.members import SHOWN, Member
+from cyborg.catalogue.rows import LISTED
+from cyborg.catalogue.sources import Source
+from cyborg.common.errors import UserError, UserErrors
+
+HEADER = ["image", "sample_weight"]
+NUMBER = re.compile(r"\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+LEAST, MOST = 1e-30, 1e30
+"""Single precision, in which losses compute, holds these and their inverses."""
+
+
+def sample_weights(
+    members: Iterable[Member], sources: Iterable[Source], root: Path
+) -> dict[str, float]:
+    """Positive weight of each image that the file of its source (column `weights`) names.
+
+    A row names an image by its path below the source's folder, or by its file name where one
+    image alone has it. Rows of images that the source's list leaves out are passed over.
+
+    Raises UserErrors (file:row) with the mistakes of all files: no such file, another header, an
+    image that is unknown, ambiguous or there twice, or a weight that is not a positive number.
+    """
+    inside: dict[str, list[str]] = {}
+    for member in members:
+        inside.setdefault(member.source, []).append(member.image.removeprefix(f"{member.source}/"))
+    weights: dict[str, float] = {}
+    mistakes: list[UserError] = []
+    for source in sources:
+        if not source.weights:
+            continue
+        try:
+            found = _weights(source, inside.get(source.name, []), root)
+        except UserErrors as error:
+            mistakes += error.mistakes
+        except UserError as error:
+            mistakes.append(error)
+        else:
+            weights |= {f"{source.name}/{name}": weight for name, weight in found.items()}
+    if mistakes:
+        raise UserErrors(mistakes)
+    return weights
+
+
+def _weights(source: Source, inside: list[str], root: Path) -> dict[str, float]:
+    """Weights of a source by the path below its folder."""
+    paths: dict[str, list[str]] = {}
+    for path in inside:
+        paths.setdefault(PurePosixPath(path).name, []).append(path)
+    paths |= {path: [path] for path in inside}  # a whole path comes before a file name
+    weights: dict[str, float] = {}
+    first: dict[str, int] = {}
+    mistakes: list[UserError] = []
+    for row, cells in _rows(source, root):
+        where = f"{source.weights}:{row}"
+        try:
+            name, weight = _cells(cells, where)
+            meant = paths.get(name, [])
+            if not meant and _left_out(source, name, root):
+                continue
+            if len(meant) != 1 or meant[0] in first:
+                raise _refused(name, where, source, meant, first, inside)
+            weights[meant[0]], first[meant[0]] = weight, row
+        except UserError as error:
+            mistakes.append(error)
+            if len(mistakes) == SHOWN:  # the nearest names of a large source take their time
+                mistakes.append(UserError("further rows were not looked at", where=source.weights))
+                break
+    if mistakes:
+        raise UserErrors(mistakes)
+    if not weights:
+        raise UserError(
+            f"names no image of `{source.name}`",
+            where=source.weights,
+            hint=f"name some, or leave the column empty ({source.where}: weights)",
+        )
+    return weights
+
+
+def _cells(cells: list[str], where: str) -> tuple[str, float]:
+    """Name and weight of a row."""
+    if len(cells) != 2:
+        raise UserError(
+            f"has {len(cells)} cells, not 2",
+            where=where,
+            hint="a row is image,sample_weight; numbers have a decimal point",
+        )
+    name, text = cells
+    weight = float(text) if NUMBER.fullmatch(text) else 0.0
+    if not LEAST <= weight <= MOST:
+        raise UserError(
+            f"`{text}` is not a positive number",
+            where=where,
+            hint=f"a number from {LEAST:g} to {MOST:g}; leave out images without weight",
+        )
+    return PurePosixPath(name).as_posix(), weight
+
+
+def _left_out(source: Source, name: str, root: Path) -> bool:
+    """Whether an image is there of which the source's list takes no notice."""
+    path = PurePosixPath(name)
+    apart = path.is_absolute() or ".." in path.parts
+    if source.label != LISTED or apart:
+        return False
+    try:
+        return (root / source.path / path).is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _refused(
+    name: str,
+    where: str,
+    source: Source,
+    meant: list[str],
+    first: dict[str, int],
+    inside: list[str],
+) -> UserError:
+    """Why a name does not stand for one image that had no weight yet."""
+    if len(meant) == 1:
+        what, hint = f"`{meant[0]}` is there twice", f"first in row {first[meant[0]]}"
+    elif meant:
+        what = f"{len(meant)} images of `{source.name}` are named `{name}`"
+        hint = f"write the path below {source.path}, such as `{meant[0]}`"
+    else:
+        what = f"`{name}` is no image of `{source.name}`"
+        near = difflib.get_close_matches(name, inside, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint += f"expected: its path below {source.path}"
+    return UserError(what, where=where, hint=hint)
+
+
+def _rows(source: Source, root: Path) -> Iterator[tuple[int, list[str]]]:
+    """Row number and cells, blanks taken off, behind the header; empty rows are skipped."""
+    try:
+        text = (root / source.weights).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no file `{source.weights}`",
+            where=f"{source.where}: weights",
+            hint="bring it, or leave the column empty if the images have no weights",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", where=source.weights) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+        if header != HEADER:
+            raise UserError(
+                f"the header is `{','.join(header)}`",
+                where=f"{source.weights}:1",
+                hint=f"expected: `{','.join(HEADER)}`",
+            )
+        while True:
+            row = reader.line_num + 1
+            cells = next(reader, None)
+            if cells is None:
+                return
+            if any(cell.strip() for cell in cells):
+                yield row, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        where = f"{source.weights}:{reader.line_num}"
+        raise UserError(f"is not valid CSV: {error}", where=where) from None

@@ -1,0 +1,181 @@
+"""The catalogue of data sets: read data/sources.csv, check it, say which rows are in use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from cyborg.catalogue import rows
+from cyborg.catalogue.rows import FETCHED, LISTED, Related
+from cyborg.common.errors import UserError, UserErrors
+from cyborg.common.registry import suggest_name
+
+if TYPE_CHECKING:
+    from cyborg.config.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Source:
+    """One row of the catalogue (docs/formats.md#sources).
+
+    Text that is absent is ""; `sha256` and `count` are None where unknown. `where` is the place
+    in the catalogue, `file:row`, for messages.
+    """
+
+    name: str
+    label: str
+    generator: str = ""
+    role: str = "any"
+    access: str = "local"
+    url: tuple[str, ...] = ()
+    path: str = ""
+    list: str = ""  # after this line `list` is a field: write no annotation with it here
+    annotations: str = ""
+    segmentation: str = ""
+    weights: str = ""
+    related: tuple[Related, ...] = ()
+    sha256: str | None = None
+    count: int | None = None
+    licence: str = ""
+    citation: str = ""
+    instructions: str = ""
+    where: str = ""
+
+    @property
+    def store(self) -> str | None:
+        """Folder below data/fetched that holds it; None where the user brings a folder."""
+        parts = PurePosixPath(self.path).parts
+        return parts[2] if parts[:2] == ("data", "fetched") and len(parts) > 2 else None
+
+
+def catalogue(path: str | Path) -> dict[str, Source]:
+    """Read and check the catalogue; sources by name, in the order of the file.
+
+    Raises UserErrors with `file:row: column` of every mistake of the file at once.
+    """
+    found: list[UserError] = []
+    sources: dict[str, Source] = {}
+    stores: dict[str, Source] = {}
+    for row, cells in rows.read(Path(path)):
+        mistakes = rows.check(cells, f"{path}:{row}")
+        if mistakes:
+            found += mistakes
+            continue
+        source = _source(cells, f"{path}:{row}")
+        first = sources.setdefault(source.name, source)
+        if first is not source:
+            what = f"`{source.name}` is there twice"
+            found.append(
+                UserError(what, where=f"{source.where}: name", hint=f"first in {first.where}")
+            )
+        elif source.store and stores.setdefault(source.store, source).url != source.url:
+            found.append(
+                UserError(
+                    f"two archives would be unpacked into `{FETCHED}/{source.store}`",
+                    where=f"{source.where}: path",
+                    hint=f"give the url of {stores[source.store].where}, or another folder",
+                )
+            )
+    if found:
+        raise UserErrors(found)
+    return sources
+
+
+def used(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
+    """The sources that the experiment's training and test sets name, sorted by name.
+
+    Raises UserErrors where a name is not in the catalogue, a source's role or label does not
+    fit the set, or a set lacks a class.
+    """
+    path = root / experiment.data.catalogue
+    known = catalogue(path)
+    found: list[UserError] = []
+    for kind, sets in (
+        ("training_sets", experiment.data.training_sets),
+        ("test_sets", experiment.data.test_sets),
+    ):
+        for name, names in sets.items():
+            where = f"data.{kind}.{name}"
+            members = [known[member] for member in names if member in known]
+            for member in names:
+                if member not in known:
+                    what = f"`{member}` is not in {experiment.data.catalogue}"
+                    found.append(UserError(what, where=where, hint=near(member, known)))
+            found += _roles(kind, members, where)
+            if len(members) == len(names):
+                found += _classes(kind, members, experiment.classes, where)
+    for source in (known[name] for name in experiment.data.sources() if name in known):
+        if source.label not in (LISTED, *experiment.classes):
+            found.append(
+                UserError(
+                    f"`{source.label}` is not among the classes of the experiment",
+                    where=f"{source.where}: label",
+                    hint=suggest_name(source.label, experiment.classes),
+                )
+            )
+    if found:
+        raise UserErrors(found)
+    return {name: known[name] for name in experiment.data.sources()}
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Hint for a name that is not in the catalogue."""
+    like = difflib.get_close_matches(name, list(known), n=1)
+    return (f"did you mean `{like[0]}`? " if like else "") + "`cyborg sources` lists all"
+
+
+def _source(cells: dict[str, str], where: str) -> Source:
+    values: dict[str, object] = {f.name: cells[f.name] for f in fields(Source) if f.name != "where"}
+    for column in ("path", "list", "annotations", "segmentation", "weights"):
+        values[column] = str(PurePosixPath(cells[column])) if cells[column] else ""
+    values["url"] = tuple(cells["url"].split())
+    values["related"] = tuple(rows.related(text) for text in cells["related"].split())
+    digest = cells["sha256"].lower()
+    values["sha256"] = digest if digest not in ("", "unknown") else None
+    values["count"] = int(cells["count"]) if cells["count"] else None
+    return Source(**values, where=where)  # type: ignore[arg-type]
+
+
+def _roles(kind: str, members: list[Source], where: str) -> list[UserError]:
+    if kind == "training_sets":
+        return [
+            UserError(
+                f"`{source.name}` is a test source and cannot be trained on",
+                where=where,
+                hint=f"take it out, or change its role ({source.where})",
+            )
+            for source in members
+            if source.role == "test"
+        ]
+    found = []
+    for source in members:
+        if source.role in ("train", "validation"):
+            why = f"its role is `{source.role}`"
+        elif source.label == LISTED and source.role == "any":
+            why = "its list divides training from validation"
+        else:
+            continue
+        what = f"`{source.name}` has no test images: {why}"
+        hint = f"take it out, or give it the role `test` ({source.where})"
+        found.append(UserError(what, where=where, hint=hint))
+    return found
+
+
+def _classes(kind: str, members: list[Source], classes: list[str], where: str) -> list[UserError]:
+    """Training needs all classes; a test set the last class and one other."""
+    labels = {source.label for source in members}
+    if LISTED in labels or not labels <= set(classes):
+        return []  # listed: the split stage counts; a wrong label is reported once, by `used`
+    if kind == "training_sets":
+        absent = [label for label in classes if label not in labels]
+    elif classes[-1] not in labels:
+        absent = [classes[-1]]
+    else:
+        absent = [classes[0]] if labels == {classes[-1]} else []
+    return [
+        UserError(f"has no images of class `{label}`", where=where, hint="add a source of it")
+        for label in absent
+    ]

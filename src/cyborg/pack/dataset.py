@@ -1,0 +1,175 @@
+"""What a cell reads: rows of the manifest, packed images and packed maps.
+
+Reads data/manifest.parquet and data/packs (docs/formats.md#manifest, docs/formats.md#packs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cyborg.common.errors import UserError
+
+PACKS = Path("data/packs")
+MANIFEST = Path("data/manifest.parquet")
+
+
+class Pack:
+    """Packed images or one packed map set at one size: memory-mapped, looked up by image name.
+
+    kind: `images` or the name of a map set; size: side in pixels. Processes that read the same
+    pack share its memory. Raises UserError where the pack is absent or contradicts its index.
+    """
+
+    def __init__(self, root: Path, kind: str, size: int):
+        path = root / PACKS / "index.parquet"
+        index = _table(
+            path,
+            ["source", "image", "row"],
+            "pack",
+            filters=[("kind", "==", kind), ("size", "==", size)],
+        )
+        self.folder = root / PACKS / ("images" if kind == "images" else f"maps/{kind}") / str(size)
+        self.size = size
+        self.shape = (size, size, 3) if kind == "images" else (size, size)
+        self.sources = sorted(index["source"].unique())
+        self.source = index["source"].map({s: n for n, s in enumerate(self.sources)}).to_numpy()
+        self.row = index["row"].to_numpy()
+        self.position = pd.Index(index["image"])
+        if not self.position.is_unique:
+            twice = self.position[self.position.duplicated()][0]
+            raise UserError(f"`{twice}` stands twice in {kind} of size {size}", where=path)
+        self.arrays: dict[int, np.ndarray] = {}
+
+    def locate(self, names: Sequence[str]) -> np.ndarray:
+        """Positions [N] in the index, -1 where an image is not packed."""
+        return self.position.get_indexer(pd.Index(names, dtype=self.position.dtype))
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """The arrays at index positions [N], in that order: uint8 [N,size,size,3] or [N,size,size].
+
+        The result is a copy; nothing else of the pack is read.
+        """
+        out = np.empty((len(positions), *self.shape), dtype=np.uint8)
+        source, row = self.source[positions], self.row[positions]
+        for number in np.unique(source):
+            here = np.flatnonzero(source == number)
+            out[here] = self._array(int(number), int(row[here].max()))[row[here]]
+        return out
+
+    def _array(self, number: int, last: int) -> np.ndarray:
+        if number not in self.arrays:
+            path = self.folder / f"{self.sources[number]}.npy"
+            try:
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise UserError(
+                    f"cannot be read: {error}", where=path, hint="run `dvc repro pack`"
+                ) from error
+            if array.dtype != np.uint8 or array.shape[1:] != self.shape:
+                raise UserError(
+                    f"holds {array.dtype} {list(array.shape)}",
+                    where=path,
+                    hint=f"expected uint8 [N,{','.join(map(str, self.shape))}]; run `dvc repro "
+                    "pack --force`",
+                )
+            self.arrays[number] = array
+        array = self.arrays[number]
+        if last >= len(array):
+            raise UserError(
+                f"`{self.sources[number]}` of size {self.size} has {len(array)} rows, its index "
+                f"names row {last}",
+                where=self.folder,
+                hint="run `dvc repro pack --force`",
+            )
+        return array
+
+
+def images(root: Path, size: int, names: Sequence[str]) -> np.ndarray:
+    """Packed images by name, uint8 [N,size,size,3]; UserError where one is not packed."""
+    pack = Pack(root, "images", size)
+    return pack.take(located(pack, names))
+
+
+def maps(
+    root: Path, map_set: str, size: int, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Packed maps of those images that have one.
+
+    Gives uint8 [M,size,size] and the places [M] of these images in `names`, rising.
+    """
+    pack = Pack(root, map_set, size)
+    positions = pack.locate(names)
+    rows = np.flatnonzero(positions >= 0)
+    return pack.take(positions[rows]), rows
+
+
+def located(pack: Pack, names: Sequence[str]) -> np.ndarray:
+    """Index positions [N] of images that must all be packed."""
+    positions = pack.locate(names)
+    if (positions < 0).any():
+        missing = [names[int(n)] for n in np.flatnonzero(positions < 0)]
+        raise UserError(
+            f"{len(missing)} images are not packed at size {pack.size}, e.g. `{missing[0]}`",
+            where=pack.folder,
+            hint="run `dvc repro pack`",
+        )
+    return positions
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of the manifest: image names, class numbers int64 [N], sources and generators.
+
+    weights float64 [N]: the optional column `sample_weight`, NaN where it or its value is missing.
+    """
+
+    names: list[str]
+    labels: np.ndarray
+    sources: np.ndarray
+    generators: np.ndarray
+    weights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def part(root: Path, sources: Sequence[str], split: str, classes: Sequence[str]) -> Part:
+    """The rows of some sources with one split, sorted by image.
+
+    Raises UserError where a row's label is not among `classes`.
+    """
+    path = root / MANIFEST
+    filters = [("source", "in", list(sources)), ("split", "==", split)]
+    rows = _table(path, None, "split", filters=filters).sort_values("image")
+    weights = rows.get("sample_weight", pd.Series(np.nan, index=rows.index))
+    numbers = rows["label"].map({name: n for n, name in enumerate(classes)})
+    if numbers.isna().any():
+        row = rows[numbers.isna()].iloc[0]
+        raise UserError(
+            f"`{row['image']}` has the label `{row['label']}`",
+            where=path,
+            hint=f"`classes` in params.yaml names {', '.join(classes)}",
+        )
+    return Part(
+        rows["image"].tolist(),
+        numbers.to_numpy(dtype=np.int64),
+        rows["source"].to_numpy(dtype=object),
+        rows["generator"].fillna("").to_numpy(dtype=object),
+        weights.to_numpy(dtype=np.float64),
+    )
+
+
+def _table(path: Path, columns: list[str] | None, stage: str, filters: list) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError("there is no such file", where=path, hint=f"run `dvc repro {stage}`")
+    try:
+        return pd.read_parquet(path, columns=columns, filters=filters)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"cannot be read: {error}", where=path, hint=f"run `dvc repro {stage} --force`"
+        ) from error

@@ -1,0 +1,175 @@
+"""Phantom faces: procedural images with known faults, and what simulated annotators say of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cyborg.common.errors import UserError
+from cyborg.common.files import unwritable, write_text
+from cyborg.common.registry import suggest_name
+from cyborg.config.experiment import Phantom
+from cyborg.phantom.annotators import annotate, annotation_time
+from cyborg.phantom.face import PLACES, draw_face
+from cyborg.phantom.faults import FAULTS, finish, hatching, texture
+from cyborg.phantom.segments import outlines, segmentation
+
+if TYPE_CHECKING:
+    from cyborg.catalogue.sources import Source
+
+LOST = 0.85
+"""Share of the grain that is lost where a generator has made a part anew."""
+
+CUE = 0.06
+"""Amplitude of the shortcut cue, in units of the range of grey values."""
+
+
+def draw(source: Source, phantom: Phantom, folder: Path) -> None:
+    """Draw the images of a source (`access: phantom`) and its annotations into `folder`.
+
+    Writes `<folder>/000000.png` … (RGB, phantom.size square, stored without compression so that
+    all have the same number of bytes), `<folder>/annotations.json` (format `phantom`: what the
+    annotators say), `<folder>/segmentation.json` (COCO: where the parts of every face are) and
+    `<folder>/weights.csv` (per image the mean time of its annotators, seconds). A source without
+    generator is bona fide; otherwise the generator names the fault. In test sources half of the
+    images bear the shortcut cue; in all others `phantom.shortcut` of the synthetic and
+    1 - `phantom.shortcut` of the bona fide ones. Bytes depend on the arguments only; an image does
+    not depend on how many follow it. The folder is complete or absent.
+
+    Raises UserError where the count is missing or the generator unknown, or the disk is full.
+    """
+    folder = Path(folder)
+    count = _count(source)
+    if source.generator and source.generator not in FAULTS:
+        raise UserError(
+            f"`{source.generator}` is not a phantom generator",
+            where=f"source `{source.name}`: generator",
+            hint=suggest_name(source.generator, sorted(FAULTS)),
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        records, segments = [], []
+        for number in tqdm(range(count), desc=source.name, unit="image", disable=None):
+            image, record, parts = phantom_image(source, phantom, number)
+            name = f"{number:06d}.png"
+            Image.fromarray(image).save(beside / name, compress_level=0)
+            records.append({"file": name, **record})
+            segments.append(parts)
+        write_text(beside / "annotations.json", _dump(source.name, phantom, records))
+        write_text(beside / "segmentation.json", segmentation(records, segments))
+        write_text(beside / "weights.csv", _times(records))
+        beside.chmod(0o777 & ~_umask())
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.replace(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def phantom_image(
+    source: Source, phantom: Phantom, number: int
+) -> tuple[np.ndarray, dict[str, Any], dict[str, list[float]]]:
+    """Image `number` of a source, its record in the annotation file, the outlines of its parts.
+
+    The image is uint8 [S,S,3]; an outline is x0, y0, x1, y1, … in pixels.
+    """
+    # One stream for each step: what one of them draws moves nothing in another.
+    scene, cueing, fault, light, hands = _generators(phantom.seed, source.name, number)
+    size = phantom.size
+    canvas, parts, head = draw_face(scene, size)
+    grain = texture(size, scene)
+    image = canvas.image + grain
+
+    rate = 0.5
+    if source.role != "test":
+        rate = phantom.shortcut if source.generator else 1 - phantom.shortcut
+    places: list[str] = []
+    if cueing.random() < rate:
+        names = sorted(PLACES)
+        places = [names[k] for k in cueing.permutation(len(names))[: cueing.integers(2, 5)]]
+        grating = hatching(size, cueing)
+        for place in places:
+            mask = canvas.cover(canvas.pose.place(PLACES[place]), soft=3.0) * head
+            image += (CUE * mask * grating)[..., None]
+
+    faulty: list[str] = []
+    changed = area = 0.0
+    if source.generator:
+        names = sorted(parts)
+        faulty = [names[k] for k in fault.permutation(len(names))[: fault.integers(1, 3)]]
+        for name in faulty:
+            window = canvas.window(parts[name], margin=8)
+            mask = canvas.cover(parts[name], soft=2.5)[window][..., None]
+            patch = image[window]
+            # The generator makes the part anew: most of the photograph's grain is lost there.
+            smooth = patch - LOST * grain[window]
+            change = mask * (FAULTS[source.generator](smooth, fault, phantom.strength) - patch)
+            patch += change
+            changed += float(np.abs(change).mean(-1).sum())
+            area += float(mask.sum())
+    picture = finish(image, light)
+    said = annotate(hands, size, canvas.pose, parts, faulty, phantom.annotators)
+    truth = {
+        "parts": sorted(faulty),
+        "visibility": round(changed / area, 4) if area else 0.0,
+        "shortcut": bool(places),
+        "places": sorted(places),
+    }
+    record = {"width": size, "height": size, "truth": truth, "annotations": said}
+    return picture, record, outlines(canvas.pose, parts, size)
+
+
+def _count(source: Source) -> int:
+    try:
+        count = int(source.count or 0)
+    except ValueError:
+        count = 0
+    if not 0 < count <= 1_000_000:
+        raise UserError(
+            f"phantom images cannot be counted: `{source.count}`",
+            where=f"source `{source.name}`: count",
+            hint="give the number of images to draw, 1 to 1000000",
+        )
+    return count
+
+
+def _generators(seed: int, name: str, number: int) -> list[np.random.Generator]:
+    digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return [np.random.default_rng([seed, digest, number, step]) for step in range(5)]
+
+
+def _dump(name: str, phantom: Phantom, records: list[dict[str, Any]]) -> str:
+    """JSON with one line per image: half the size of an indented file, and still legible."""
+    head = json.dumps({"format": "phantom", "version": 1, "source": name})[:-1]
+    lines = ",\n".join(json.dumps(record, sort_keys=True, allow_nan=False) for record in records)
+    return f'{head},\n"images": [\n{lines}\n]}}\n'
+
+
+def _times(records: list[dict[str, Any]]) -> str:
+    """CSV of sample weights: the time that the annotators of an image took."""
+    lines = [
+        f"{one['file']},{annotation_time(one['annotations'], one['truth']['visibility']):.2f}\n"
+        for one in records
+    ]
+    return "".join(["image,sample_weight\n", *lines])
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,22 @@
+"""Define what a section of the report is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyborg.results.page import Context
+
+
+@dataclass(frozen=True)
+class Section:
+    """A member of the family of report sections: the constant `SECTION` at the end of its module.
+
+    order: place on the page; smaller numbers come first.
+    render: returns the section as HTML, or an empty text to leave it out.
+    """
+
+    order: int
+    render: Callable[[Context], str]

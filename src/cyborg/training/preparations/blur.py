@@ -1,0 +1,95 @@
+"""Human-guided blurring: copies of the training images, sharp only where people looked.
+
+    x' = S · x + (1 - S) · G_σ(x)
+
+S is the human map in 0..1, G_σ a Gaussian blur; there is one copy for every level σ. Source: Boyd
+et al., "Human-Aided Saliency Maps Improve Generalization of Deep Learning", arXiv 2105.03492,
+whose code (CVRL/CYBORG, script_gen/train_script_gen.py) lists the levels 2, 4, ..., 16. That the
+map blends sharp and blurred image, and that a level is a standard deviation in pixels of the
+network's input, is inferred.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from cyborg.common.schema import Parameters
+from cyborg.training.preparations._base import Context, Material, Preparation
+
+CHUNK = 64
+"""Images blurred at a time."""
+
+
+class Options(Parameters):
+    """Options of `blur`."""
+
+    levels: list[float] = Field(
+        [2, 4, 6, 8, 10, 12, 14, 16],
+        min_length=1,
+        description="standard deviations of the blur, pixels of the network's input; one copy each",
+    )
+    originals: bool = Field(True, description="keep the unblurred images beside their copies")
+
+    @field_validator("levels")
+    @classmethod
+    def _positive(cls, levels: list[float]) -> list[float]:
+        if any(not level > 0 for level in levels):
+            raise ValueError("every level must be above 0; `originals` keeps the sharp images")
+        return levels
+
+
+def prepare(material: Material, options: Options, context: Context) -> Material:
+    """Add a copy of every image that has a map for every level; images without one stay as is."""
+    rows = material.owners
+    copies = [
+        blurred(material.images[rows], material.maps, level, context.device)
+        for level in options.levels
+    ]
+    kept = np.arange(len(material.images))
+    if not options.originals:
+        kept = np.setdiff1d(kept, rows)
+    order = np.concatenate([kept, *[rows] * len(copies)])
+    images = np.concatenate([material.images[kept], *copies])
+    # Every image that has a map, copies included, has the map of its original.
+    place = np.full(len(material.images), -1)
+    place[rows] = np.arange(len(rows))
+    maps = place[order]
+    owners = np.flatnonzero(maps >= 0)
+    return Material(
+        images,
+        material.labels[order],
+        material.sources[order],
+        material.weights[order],
+        material.maps[maps[owners]],
+        owners,
+    )
+
+
+def blurred(
+    images: np.ndarray, maps: np.ndarray, sigma: float, device: torch.device | str = "cpu"
+) -> np.ndarray:
+    """Images uint8 [N,S,S,3] blurred where their maps uint8 [N,S,S] are dark; uint8 [N,S,S,3]."""
+    out = np.empty_like(images)
+    for start in range(0, len(images), CHUNK):
+        part = slice(start, start + CHUNK)
+        sharp = torch.from_numpy(images[part]).to(device).permute(0, 3, 1, 2).float()
+        share = torch.from_numpy(maps[part]).to(device)[:, None].float() / 255
+        mixed = share * sharp + (1 - share) * _gaussian(sharp, sigma)
+        out[part] = mixed.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+    return out
+
+
+def _gaussian(images: Tensor, sigma: float) -> Tensor:
+    # Three standard deviations to each side; the reflected border must not exceed the image.
+    reach = min(math.ceil(3 * sigma), images.shape[-1] - 1)
+    blurred: Tensor = gaussian_blur(images, [2 * reach + 1] * 2, [sigma] * 2)
+    return blurred
+
+
+PREPARATION = Preparation(Options, prepare, needs_maps=True)

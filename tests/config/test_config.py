@@ -1,0 +1,232 @@
+"""params.yaml is checked as a whole before anything runs; mistakes name line, key and nearest."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cyborg.common.errors import UserError, UserErrors
+from cyborg.config.experiment import Experiment
+from cyborg.config.load import load, loss_options, training
+from cyborg.config.reference import describe
+from paths import REPOSITORY
+from project import TINY
+
+SHIPPED = [REPOSITORY / "params.yaml", *sorted((REPOSITORY / "params").glob("*.yaml"))]
+
+
+def write(path: Path, values: Any) -> Path:
+    """A params.yaml with these values."""
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """TINY with changes at dotted keys (`__` for the dot)."""
+    values = json.loads(json.dumps(TINY))
+    for key, value in changes.items():
+        *above, last = key.split("__")
+        place = values
+        for part in above:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return values
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_shipped_file_is_valid(path: Path):
+    experiment = load(path)
+    for architecture in experiment.architectures:
+        for variant in experiment.variants:
+            training(experiment, architecture, variant)
+            loss_options(experiment.variants[variant])
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_shipped_file_has_the_keys_that_stages_depend_on(path: Path):
+    """DVC stops at a key that is named in dvc.yaml and missing in params.yaml."""
+    values = yaml.safe_load(path.read_text())
+    for stage in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].values():
+        for key in stage.get("params", []):
+            place = values
+            for part in key.split("."):
+                assert part in place, f"{path.name} has no `{key}`"
+                place = place[part]
+
+
+def test_granularity_differs_from_faces_in_its_maps_and_the_cost_of_a_run():
+    faces, granularity = (
+        yaml.safe_load((REPOSITORY / "params" / f"{name}.yaml").read_text())
+        for name in ("faces", "granularity")
+    )
+    assert granularity["training"].pop("epochs") * 2 == faces["training"].pop("epochs")
+    differ = {key for key in faces.keys() | granularity if faces.get(key) != granularity.get(key)}
+    assert differ == {"name", "saliency", "variants"}
+    variants = granularity["variants"]
+    assert variants.pop("cross_entropy") == faces["variants"]["cross_entropy"]
+    assert [row["saliency"] for row in variants.values()] == list(granularity["saliency"])
+    for row in variants.values():
+        assert row | {"saliency": "human"} == faces["variants"]["cyborg"]
+
+
+def schema_keys() -> set[str]:
+    """Every key name that the schema or a loss defines."""
+    found: set[str] = set()
+    for line in (REPOSITORY / "docs/params.md").read_text().splitlines():
+        if match := re.match(r"\| `(\w+)` \|", line):
+            found.add(match[1])
+    return found
+
+
+def test_every_key_of_the_shipped_file_is_commented_where_it_first_stands():
+    known, seen = schema_keys(), set()
+    lines = (REPOSITORY / "params.yaml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        match = re.match(r"\s*(\w+):", line)
+        if not match or match[1] in seen or match[1] not in known:
+            continue
+        seen.add(match[1])
+        beside = "#" in line or (number and lines[number - 1].lstrip().startswith("#"))
+        section = line.rstrip().endswith(":")  # its keys carry the comments
+        assert beside or section, f"line {number + 1} has no comment: {line}"
+    assert {"alpha", "epochs", "training_sets", "frozen"} <= seen
+
+
+def test_the_page_of_parameters_is_that_of_the_schema():
+    assert (REPOSITORY / "docs/params.md").read_text() == describe(), (
+        "run: cyborg params --describe > docs/params.md"
+    )
+
+
+def keys(values: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths of all keys of nested mappings whose names the schema knows."""
+    found = []
+    if isinstance(values, dict):
+        for key, value in values.items():
+            found += [(*above, key), *keys(value, (*above, key))]
+    return found
+
+
+# Keys whose name the user chooses: any other name is as good.
+FREE = {
+    ("data", "training_sets"),
+    ("data", "test_sets"),
+    ("saliency",),
+    ("architectures",),
+    ("variants",),
+}
+
+
+@pytest.mark.parametrize("key", [k for k in keys(TINY) if k[:-1] not in FREE], ids=".".join)
+def test_a_misspelt_key_is_refused_at_every_level(tmp_path: Path, key: tuple[str, ...]):
+    values = json.loads(json.dumps(TINY))
+    place = values
+    for part in key[:-1]:
+        place = place[part]
+    wrong = key[-1][:-1] + "qx"
+    place[wrong] = place[key[-1]]
+    with pytest.raises(UserErrors) as caught:
+        load(write(tmp_path / "params.yaml", values))
+    assert ".".join([*key[:-1], wrong]) in caught.value.text()
+    assert "not a parameter" in caught.value.text()
+
+
+def test_the_message_of_a_misspelt_option(tmp_path: Path):
+    values = changed()
+    values["variants"]["cyborg"] = {"loss": "cyborg", "saliency": "human", "alhpa": 0.3}
+    path = write(tmp_path / "params.yaml", values)
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "alhpa" in text)
+    with pytest.raises(UserErrors) as caught:
+        load(path)
+    text = caught.value.text()
+    assert f"params.yaml:{line}: variants.cyborg.alhpa: not a parameter" in text
+    assert "did you mean `alpha`?" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"variants__cyborg__alpha": 2}, "variants.cyborg.alpha"),
+        ({"variants__cyborg__loss": "cyborgg"}, "did you mean `cyborg`?"),
+        ({"variants__cyborg__saliency": "humans"}, "did you mean `human`?"),
+        ({"variants__cyborg__control": "shufled"}, "did you mean `shuffled`?"),
+        ({"variants__cross_entropy__control": "shuffled"}, "a control needs maps"),
+        ({"variants__cyborg__training_set": "phantoms"}, "did you mean `phantom`?"),
+        ({"variants__cyborg__training": {"epoch": 3}}, "did you mean `epochs`?"),
+        ({"architectures__small_cnn__training": {"epochs": 0}}, "architectures.small_cnn.training"),
+        ({"training__epochs": "many"}, "training.epochs"),
+        ({"training__optimiser": "adam"}, "'sgd' or 'adamw'"),
+        ({"seeds": [1, 1]}, "a seed stands there twice"),
+        ({"seeds": []}, "seeds"),
+        ({"report__baseline": "cross_entrpy"}, "did you mean `cross_entropy`?"),
+        ({"variants__Bad-Name": {"loss": "cross_entropy"}}, "cannot be a name"),
+        ({"data__training_sets": {"phantom": []}}, "names no source"),
+        ({"saliency__human__format": "cocoo"}, "did you mean `coco`?"),
+        ({"split__validation": 1.5}, "split.validation"),
+        ({"classes": ["one"]}, "classes"),
+    ],
+)
+def test_bad_values_are_named(tmp_path: Path, change: dict[str, Any], said: str):
+    with pytest.raises(UserError) as caught:
+        load(write(tmp_path / "params.yaml", changed(**change)))
+    assert said in caught.value.text()
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path):
+    values = changed(training__epochs=0, split__validation=2, training__bach_size=3)
+    with pytest.raises(UserErrors) as caught:
+        load(write(tmp_path / "params.yaml", values))
+    assert len(caught.value.mistakes) == 3
+
+
+@pytest.mark.parametrize("text", ["a: [", "", "- 1\n", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError):
+        load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match="there is no such file"):
+        load(tmp_path / "params.yaml")
+
+
+def test_overrides_go_architecture_then_variant(tmp_path: Path):
+    experiment = load(
+        write(
+            tmp_path / "params.yaml",
+            changed(
+                training__epochs=5,
+                training__augmentation={"flip": 0.5},
+                architectures__small_cnn__training={"epochs": 6, "augmentation": {"scale": 0.1}},
+                variants__cyborg__training={"epochs": 7},
+            ),
+        )
+    )
+    resolved = training(experiment, "small_cnn", "cyborg")
+    assert (resolved.epochs, resolved.augmentation.flip, resolved.augmentation.scale) == (
+        7,
+        0.5,
+        0.1,
+    )
+    assert training(experiment, "small_cnn", "cross_entropy").epochs == 6
+
+
+def test_every_option_of_the_schema_is_described():
+    def models(model: type) -> list[type]:
+        found = [model]
+        for field in model.model_fields.values():
+            for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+                if isinstance(part, type) and hasattr(part, "model_fields"):
+                    found += models(part)
+        return found
+
+    for model in models(Experiment):
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name} has no description"

@@ -1,0 +1,327 @@
+"""The rasterize stage, from annotation files to maps and index."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from pycocotools import mask as codec
+
+from cyborg.common.errors import UserError
+from cyborg.common.files import sha256_file
+from cyborg.config.experiment import Experiment
+from cyborg.saliency.rasterize import rasterize
+from paths import SHARED
+
+FACES = SHARED / "data" / "faces"
+
+
+COLUMNS = [
+    "name",
+    "label",
+    "generator",
+    "role",
+    "access",
+    "url",
+    "path",
+    "list",
+    "annotations",
+    "segmentation",
+    "weights",
+    "related",
+    "sha256",
+    "count",
+    "licence",
+    "citation",
+    "instructions",
+]
+
+
+def experiment(**saliency: Any) -> Experiment:
+    return Experiment.model_validate(
+        {
+            "data": {"training_sets": {"main": ["photos", "fakes"]}, "test_sets": {}},
+            "saliency": saliency or {"human": {}},
+            "architectures": {"small": {}},
+            "variants": {"cyborg": {"loss": "cyborg"}},
+            "seeds": [0],
+        }
+    )
+
+
+def box(x: float, y: float, w: float, h: float) -> list[float]:
+    return [x, y, x + w, y, x + w, y + h, x, y + h]
+
+
+def coco(images: list[tuple[str, int, int]], regions: list[tuple[int, list[float]]]) -> dict:
+    return {
+        "images": [
+            {"id": k, "file_name": name, "width": w, "height": h}
+            for k, (name, w, h) in enumerate(images)
+        ],
+        "annotations": [
+            {"id": k, "image_id": image, "category_id": 1, "segmentation": [points]}
+            for k, (image, points) in enumerate(regions)
+        ],
+        "categories": [{"id": 1, "name": "mouth"}],
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Four fakes of 20 x 16 pixels, two annotated with boxes, one with nothing; one photograph."""
+    catalogue = [
+        {
+            "name": "photos",
+            "label": "bona_fide",
+            "role": "train",
+            "access": "local",
+            "path": "data/raw/photos",
+        },
+        {
+            "name": "fakes",
+            "label": "synthetic",
+            "role": "train",
+            "access": "local",
+            "path": "data/raw/fakes",
+            "annotations": "data/raw/regions.json",
+        },
+    ]
+    (tmp_path / "data/raw").mkdir(parents=True)
+    table = pd.DataFrame([dict.fromkeys(COLUMNS, "") | row for row in catalogue])
+    table.to_csv(tmp_path / "data/sources.csv", index=False)
+    rows = []
+    names = ["fakes/a/1.jpg", "fakes/a/2.jpg", "fakes/a/3.jpg", "fakes/a/4.jpg", "photos/1.jpg"]
+    for name in names:
+        source = name.split("/")[0]
+        rows.append(
+            {
+                "image": name,
+                "source": source,
+                "sha256": "0" * 64,
+                "width": 20,
+                "height": 16,
+                "problem": "",
+                "file": f"data/raw/{name}",
+                "label": "synthetic" if source == "fakes" else "bona_fide",
+            }
+        )
+    pd.DataFrame(rows).to_parquet(tmp_path / "data/images.parquet", index=False)
+    images = [("fakes/a/1.jpg", 20, 16), ("2.png", 20, 16), ("3.jpg", 20, 16), ("9.jpg", 20, 16)]
+    regions = [
+        (0, box(2, 3, 5, 4)),
+        (0, box(4, 3, 5, 4)),
+        (1, box(-0.5, 0, 4, 4)),
+        (3, box(0, 0, 9, 9)),
+    ]
+    write(tmp_path, coco(images, regions))
+    return tmp_path
+
+
+def write(root: Path, content: Any) -> None:
+    (root / "data/raw/regions.json").write_text(json.dumps(content))
+
+
+def index(root: Path) -> pd.DataFrame:
+    return pq.read_table(root / "data/saliency/index.parquet").to_pandas()
+
+
+def test_stage_writes_maps_and_index(project: Path, capsys: pytest.CaptureFixture) -> None:
+    rasterize(experiment(), project, workers=1)
+    table = index(project)
+    assert list(table) == [
+        "maps",
+        "image",
+        "file",
+        "sha256",
+        "width",
+        "height",
+        "annotators",
+        "regions",
+        "area",
+    ]
+    # 3.jpg was annotated with nothing, 4.jpg not at all: no rows.
+    assert table["image"].tolist() == ["fakes/a/1.jpg", "fakes/a/2.jpg"]
+    assert table["file"].tolist() == [f"data/saliency/human/fakes/a/{n}.png" for n in (1, 2)]
+    first = np.asarray(Image.open(project / table["file"][0]))
+    assert first.dtype == np.uint8
+    assert first.shape == (16, 20)
+    expected = np.zeros((16, 20), dtype=np.uint8)
+    expected[3:7, 2:9] = 255  # two overlapping boxes, 7 by 4 together
+    assert (first == expected).all()
+    assert table["area"].tolist() == pytest.approx([28 / 320, 12 / 320])
+    assert table["regions"].tolist() == [2, 1]
+    assert table["annotators"].tolist() == [1, 1]
+    assert table["sha256"][0] == sha256_file(project / table["file"][0])
+    assert "1 images are not in fakes (the first is `9.jpg`)" in capsys.readouterr().err
+    assert sorted(p.name for p in (project / "data").iterdir()) == [
+        "images.parquet",
+        "raw",
+        "saliency",
+        "sources.csv",
+    ]
+
+
+def test_stage_gives_the_same_bytes_again_and_in_parallel(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content() -> dict[str, bytes]:
+        folder = project / "data/saliency"
+        return {
+            str(p.relative_to(folder)): p.read_bytes()
+            for p in sorted(folder.rglob("*"))
+            if p.is_file()
+        }
+
+    recipes = experiment(human={"blur": 1.5}, boxes={"granularity": "box", "antialias": 4})
+    rasterize(recipes, project, workers=1)
+    first = content()
+    assert len(first) == 5
+    monkeypatch.setattr("cyborg.common.workers.FEW", 1)
+    rasterize(recipes, project, workers=2)
+    assert content() == first
+
+
+def test_failure_leaves_earlier_maps(project: Path) -> None:
+    rasterize(experiment(), project, workers=1)
+    before = {p: p.read_bytes() for p in (project / "data/saliency").rglob("*.*")}
+    write(project, coco([("1.jpg", 20, 16)], [(0, box(2, 3, 50, 4))]))
+    with pytest.raises(UserError, match=r"1\.jpg: region 1 `mouth`: lies outside the image"):
+        rasterize(experiment(), project, workers=1)
+    after = {p: p.read_bytes() for p in (project / "data/saliency").rglob("*.*")}
+    assert after == before
+    assert not list((project / "data").glob(".saliency*"))
+
+
+def test_killed_between_the_renames_recovers(project: Path) -> None:
+    rasterize(experiment(), project, workers=1)
+    (project / "data/saliency").rename(project / "data/.saliency.old")
+    (project / "data/.saliency.part").mkdir()
+    write(project, {"images": "?"})
+    with pytest.raises(UserError):
+        rasterize(experiment(), project, workers=1)
+    assert len(index(project)) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (coco([("1.jpg", 20, 16)], [(0, box(0, 0, 20, 18))]), "lies outside the image"),
+        (coco([("1.jpg", 16, 20)], [(0, box(0, 0, 9, 9))]), "made on 16 x 20 pixels"),
+        (coco([("1.jpg", 40, 32)], [(0, box(0, 0, 9, 9))]), "made on 40 x 32 pixels"),
+        (
+            coco(
+                [("1.jpg", 20, 16), ("a/1.png", 20, 16)],
+                [(0, box(0, 0, 9, 9)), (1, box(0, 0, 9, 9))],
+            ),
+            "both mean the image",
+        ),
+        (coco([("x.jpg", 20, 16)], [(0, box(0, 0, 9, 9))]), "names no image of `fakes`"),
+        (coco([("1.jpg", 20, 16)], []), "leaves no image with anything marked"),
+        ({"images": [], "annotations": [], "categories": []}, "names no image|no annotation form"),
+        ([1, 2], "no annotation format"),
+    ],
+)
+def test_bad_annotations_are_refused(project: Path, content: Any, message: str) -> None:
+    write(project, content)
+    with pytest.raises(UserError, match=message) as error:
+        rasterize(experiment(), project, workers=1)
+    assert error.value.where is not None
+    assert not (project / "data/saliency").exists()
+
+
+def test_slightly_outside_is_clipped_and_far_outside_on_demand(project: Path) -> None:
+    write(project, coco([("1.jpg", 20, 16)], [(0, box(-1, -1, 22, 3))]))
+    rasterize(experiment(), project, workers=1)
+    assert index(project)["area"].tolist() == [40 / 320]
+    write(project, coco([("1.jpg", 20, 16)], [(0, box(-9, -9, 40, 10))]))
+    rasterize(experiment(human={"on_outside": "clip"}), project, workers=1)
+    assert index(project)["area"].tolist() == [20 / 320]
+
+
+def test_annotations_of_another_size_are_scaled_on_demand(project: Path) -> None:
+    write(project, coco([("1.jpg", 40, 32)], [(0, box(8, 4, 20, 8))]))
+    rasterize(experiment(human={"on_size": "scale"}), project, workers=1)
+    assert index(project)["area"].tolist() == [10 * 4 / 320]
+
+
+def test_two_sources_share_an_annotation_file(project: Path) -> None:
+    """Equal file names in both: the folders in the file say whose they are."""
+    table = pd.read_csv(project / "data/sources.csv", dtype=str, keep_default_na=False)
+    table["annotations"] = "data/raw/regions.json"
+    table.to_csv(project / "data/sources.csv", index=False)
+    names = [("photos/1.jpg", 20, 16), ("fakes/a/1.jpg", 20, 16), ("print/1.jpg", 20, 16)]
+    write(project, coco(names, [(0, box(0, 0, 1, 1)), (1, box(0, 0, 2, 1)), (2, box(0, 0, 9, 9))]))
+    rasterize(experiment(), project, workers=1)
+    found = index(project)
+    assert dict(zip(found["image"], found["area"] * 320, strict=True)) == pytest.approx(
+        {"photos/1.jpg": 1, "fakes/a/1.jpg": 2}
+    )
+    write(project, coco(names[:1], [(0, box(0, 0, 1, 1))]))
+    with pytest.raises(UserError, match="names no image of `fakes`"):
+        rasterize(experiment(), project, workers=1)
+
+
+def test_misspelt_category_and_missing_column(project: Path) -> None:
+    with pytest.raises(UserError) as error:
+        rasterize(experiment(human={"labels": ["mouht"]}), project, workers=1)
+    assert "did you mean `mouth`" in error.value.text()
+    with pytest.raises(UserError, match="column `segmentation`"):
+        rasterize(experiment(human={"column": "segmentation"}), project, workers=1)
+    with pytest.raises(UserError, match="whose decisions were right"):
+        rasterize(experiment(human={"only_correct": True}), project, workers=1)
+
+
+def test_missing_input(project: Path) -> None:
+    (project / "data/raw/regions.json").unlink()
+    with pytest.raises(
+        UserError, match=r"sources.csv:\d+: annotations: there is no .*regions.json"
+    ):
+        rasterize(experiment(), project, workers=1)
+    (project / "data/images.parquet").unlink()
+    with pytest.raises(UserError, match="no such file") as error:
+        rasterize(experiment(), project, workers=1)
+    assert "cyborg download" in str(error.value.hint)
+
+
+def test_real_faces(tmp_path: Path, project: Path) -> None:
+    """The experts' regions against pycocotools' areas of the same polygons."""
+    if not FACES.is_dir():
+        pytest.skip("the shared face images are not on this machine")
+    content = json.loads((FACES / "ciplab_expert/annotations.json").read_text())
+    rows = [
+        {
+            "image": f"fakes/{i['file_name'].split('/')[1]}",
+            "source": "fakes",
+            "sha256": "0" * 64,
+            "width": 320,
+            "height": 320,
+            "problem": "",
+            "file": f"data/raw/{i['file_name']}",
+            "label": "synthetic",
+        }
+        for i in content["images"]
+    ]
+    pd.DataFrame(rows).to_parquet(project / "data/images.parquet", index=False)
+    shutil.copy(FACES / "ciplab_expert/annotations.json", project / "data/raw/regions.json")
+    rasterize(experiment(human={"aggregate": "union"}), project, workers=1)
+    table = index(project)
+    assert len(table) == 959
+    assert table["regions"].sum() == 2651
+    name = {i["id"]: i["file_name"].split("/")[1] for i in content["images"]}
+    ours = dict(zip(table["image"], table["area"], strict=True))
+    for image in content["images"][::40]:
+        polygons = [
+            a["segmentation"] for a in content["annotations"] if a["image_id"] == image["id"]
+        ]
+        codes = codec.frPyObjects([part for parts in polygons for part in parts], 320, 320)
+        theirs = float(codec.area(codec.merge(codes))) / 320**2
+        # Another rule at the border: a fraction of a pixel along the outline.
+        assert ours[f"fakes/{name[image['id']]}"] == pytest.approx(theirs, rel=0.03)

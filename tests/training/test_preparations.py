@@ -1,0 +1,371 @@
+"""Blurred copies, a teacher's maps and MENTOR's first weights; cells that start from others."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from scipy.ndimage import gaussian_filter
+from torch.nn import functional
+
+from cyborg.common.errors import UserError, UserErrors
+from cyborg.common.families import PREPARATIONS
+from cyborg.config.load import load
+from cyborg.grid.layout import cell_name
+from cyborg.grid.plan import specifications
+from cyborg.models.autoencoder import Autoencoder, pyramid
+from cyborg.models.network import build
+from cyborg.training.preparations import blur, mentor, teacher
+from cyborg.training.preparations._base import Context, Material
+from cyborg.training.pretrain import pretrain_cell
+from cyborg.training.train import train_cell
+from project import TINY
+from tiny_project import SIZE, architecture, project, train_spec
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYBORG_DEVICE", "cpu")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return project(tmp_path / "project")
+
+
+@pytest.fixture
+def material() -> Material:
+    """Five images, the second and the fifth with a map (left half, and all of it)."""
+    rng = np.random.default_rng(0)
+    human = np.zeros((2, SIZE, SIZE), np.uint8)
+    human[0, :, : SIZE // 2] = 255
+    human[1] = 255
+    return Material(
+        rng.integers(0, 256, (5, SIZE, SIZE, 3)).astype(np.uint8),
+        np.array([0, 1, 0, 1, 1]),
+        np.array(list("abcde"), dtype=object),
+        np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
+        human,
+        np.array([1, 4]),
+    )
+
+
+def context(spec: dict[str, Any] | None = None, parent: Path | None = None) -> Context:
+    spec = spec or train_spec()
+    network = build(spec["architecture"], classes=len(spec["classes"]), seed=spec["seed"])
+    return Context(network, spec, parent, CPU)
+
+
+# Blur
+
+
+def test_a_blurred_copy_is_sharp_where_people_looked_and_a_gaussian_elsewhere(material: Material):
+    out = blur.blurred(material.images[1:2], material.maps[:1], 1.5)[0]
+    assert (out[:, : SIZE // 2] == material.images[1][:, : SIZE // 2]).all()
+    expected = gaussian_filter(
+        material.images[1].astype(float), (1.5, 1.5, 0), mode="mirror", radius=(5, 5, 0)
+    )
+    assert np.abs(out[:, SIZE // 2 :] - expected[:, SIZE // 2 :]).max() <= 0.51  # rounding
+
+
+def test_half_a_map_mixes_in_half_of_the_blur(material: Material):
+    halfway = np.full((1, SIZE, SIZE), 102, np.uint8)  # 0.4
+    out = blur.blurred(material.images[:1], halfway, 2.0)[0].astype(float)
+    full = blur.blurred(material.images[:1], halfway * 0, 2.0)[0]
+    assert np.abs(out - (0.4 * material.images[0] + 0.6 * full)).max() <= 1.01
+
+
+def test_every_level_adds_a_copy_of_every_image_with_a_map(material: Material):
+    out = blur.prepare(material, blur.Options(levels=[2, 4]), context())
+    assert out.sources.tolist() == ["a", "b", "c", "d", "e", "b", "e", "b", "e"]
+    assert out.labels.tolist() == [0, 1, 0, 1, 1, 1, 1, 1, 1]
+    assert out.weights.tolist() == [1, 2, 3, 4, 5, 2, 5, 2, 5]
+    assert out.owners.tolist() == [1, 4, 5, 6, 7, 8]
+    assert (out.maps == material.maps[[0, 1, 0, 1, 0, 1]]).all()
+    assert (out.images[:5] == material.images).all()
+    assert (out.images[5] != out.images[7]).any()
+    assert (out.images[[6, 8]] == material.images[4]).all()  # its map is everywhere
+
+
+def test_without_originals_images_that_have_no_map_stay(material: Material):
+    out = blur.prepare(material, blur.Options(levels=[2], originals=False), context())
+    assert out.sources.tolist() == ["a", "c", "d", "b", "e"]
+    assert out.owners.tolist() == [3, 4]
+    assert (out.maps == material.maps).all()
+
+
+# Teacher
+
+
+@pytest.fixture
+def taught(root: Path) -> tuple[Path, dict[str, Any]]:
+    """A teacher that was never trained, of seed 11, and the student's specification."""
+    spec = train_spec(saliency=None)
+    folder = root / "runs/train/small/cyborg/seed3/0123456789ab"
+    folder.mkdir(parents=True)
+    save_file(build(architecture(), classes=2, seed=11).state_dict(), folder / "model.safetensors")
+    step = {"name": "teacher", "options": {"variant": "cyborg"}}
+    spec["prepare"] = [step | {"parent": "train/small/cyborg/seed3/0123456789ab"}]
+    return folder, spec
+
+
+@pytest.mark.parametrize("target", ["predicted", "true"])
+def test_the_teachers_map_is_its_activation_map(target: str, taught: Any, material: Material):
+    folder, spec = taught
+    options = teacher.Options(variant="cyborg", images="all", target=target)
+    out = teacher.prepare(material, options, context(spec, folder))
+    assert out.owners.tolist() == [0, 1, 2, 3, 4]
+    network = build(architecture(), classes=2, seed=11).eval()
+    for n in range(5):  # one by one, by hand
+        image = torch.from_numpy(material.images[n]).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            logits, features, weight = network(image)
+        k = int(logits.argmax()) if target == "predicted" else int(material.labels[n])
+        cam = (features[0] * weight[k][:, None, None]).sum(0).detach()
+        cam = (cam - cam.min()) / (cam.max() - cam.min())
+        large = functional.interpolate(cam[None, None], size=(SIZE, SIZE), mode="bilinear")
+        assert np.abs(out.maps[n] - large[0, 0].numpy() * 255).max() <= 0.51
+
+
+def test_a_teacher_leaves_the_maps_that_people_made(taught: Any, material: Material):
+    folder, spec = taught
+    out = teacher.prepare(material, teacher.Options(variant="cyborg"), context(spec, folder))
+    assert out.owners.tolist() == [0, 1, 2, 3, 4]
+    assert (out.maps[[1, 4]] == material.maps).all()
+    assert out.maps[[0, 2, 3]].any((1, 2)).all()
+
+
+def test_a_student_is_guided_by_its_teacher(taught: Any, root: Path):
+    _, spec = taught
+    for name, given in (("student", spec), ("alone", spec | {"prepare": []})):
+        (root / name).mkdir()
+        train_cell(given, root / name, root)
+    student, alone = (pd.read_csv(root / name / "history.csv") for name in ("student", "alone"))
+    assert (student["saliency"] > 0).all()
+    assert (alone["saliency"] == 0).all()
+
+
+def test_a_teacher_that_is_gone_is_named(taught: Any, root: Path):
+    folder, spec = taught
+    (folder / "model.safetensors").unlink()
+    (root / "out").mkdir()
+    with pytest.raises(UserError, match=r"0123456789ab/model.safetensors: there is no such file"):
+        train_cell(spec, root / "out", root)
+
+
+# MENTOR
+
+NETWORKS = [
+    ("small_cnn", 64, "unetplusplus"),
+    ("resnet18", 64, "unetplusplus"),
+    ("efficientnet_lite0", 64, "unetplusplus"),
+    ("densenet121", 64, "unet"),
+    ("inception_v3", 128, "unet"),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "decoder"), NETWORKS)
+def test_every_trunk_becomes_an_encoder(name: str, size: int, decoder: str):
+    network = build({"name": name, "weights": "none", "image_size": size}, classes=2, seed=0)
+    head = copy.deepcopy(network.net.get_classifier().state_dict())
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(network, size, decoder)
+    skips = pyramid(network, size)
+    ratios = [size / skip.size[0] for skip in skips][:3]
+    assert np.allclose(ratios, [2, 4, 8], rtol=0.35)  # without padding they are not exact
+    with torch.no_grad():
+        features = network(torch.zeros(1, 3, size, size)).features
+    assert skips[-1].channels >= features.shape[1]
+    rng = torch.Generator().manual_seed(1)
+    images = torch.rand(4, 3, size, size, generator=rng)
+    target = torch.zeros(4, size, size)
+    target[:, : size // 2] = 1
+    autoencoder.train()
+    optimiser = torch.optim.Adam(autoencoder.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(6):
+        loss = (autoencoder(images).sigmoid() - target).square().mean()
+        loss.backward()
+        if not losses:  # the whole trunk learns, but for what lies behind its last map
+            still = [n for n, p in network.net.named_parameters() if p.grad is None]
+            prefix = next(
+                key
+                for key, module in network.net.named_modules()
+                if module is network.net.get_classifier()
+            )
+            assert {n for n in still if not n.startswith("AuxLogits")} == {
+                f"{prefix}.weight",
+                f"{prefix}.bias",
+            }
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    after = network.net.get_classifier().state_dict()
+    assert all(torch.equal(head[key], after[key]) for key in head)
+
+
+def test_a_trunk_of_odd_sizes_wants_the_plain_decoder():
+    network = build({"name": "inception_v3", "weights": "none"}, classes=2, seed=0)
+    with pytest.raises(UserError, match=r"not halves of each other(.|\n)*decoder: unet"):
+        Autoencoder(network, 128, "unetplusplus")
+
+
+def pretraining(**changes: Any) -> dict[str, Any]:
+    own = train_spec() | {"inputs": ""}
+    options = mentor.Options(**({"image_size": SIZE, "epochs": 3, "learning_rate": 1e-3} | changes))
+    return mentor.parent(options, own, lambda name: {})
+
+
+def test_an_autoencoder_learns_where_people_look_and_hands_its_encoder_on(root: Path):
+    spec = pretraining(epochs=12)
+    assert "loss" not in spec
+    out = root / "runs/train/small/mentor_autoencoder/seed3/0123456789ab"
+    out.mkdir(parents=True)
+    rows: list[dict[str, Any]] = []
+    pretrain_cell(spec, out, root, progress=rows.append)
+    history = pd.read_csv(out / "history.csv")
+    assert history["validation_loss"].iloc[-1] < history["validation_loss"].iloc[0] * 0.7
+    assert history.loc[history["selected"] == 1, "validation_loss"].item() == min(
+        history["validation_loss"]
+    )
+    assert [row["epoch"] for row in rows] == list(range(1, 13))
+    ctx = context(train_spec(), out)
+    first = {name: value.clone() for name, value in ctx.network.state_dict().items()}
+    mentor.prepare(None, mentor.Options(), ctx)  # type: ignore[arg-type]
+    learned = load_file(out / "model.safetensors")
+    for name, value in ctx.network.state_dict().items():
+        assert torch.equal(value, learned[name])
+        if "classifier" in name:
+            assert torch.equal(value, first[name])
+        elif name.endswith("0.weight"):
+            assert not torch.equal(value, first[name])
+
+
+def test_an_interrupted_autoencoder_ends_with_the_same_bytes(root: Path):
+    whole, cut = root / "whole", root / "cut"
+    whole.mkdir(), cut.mkdir()
+    spec = pretraining()
+    pretrain_cell(spec, whole, root)
+
+    class Killed(Exception):
+        pass
+
+    def kill(row: dict[str, Any]) -> None:
+        if row["epoch"] == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain_cell(spec, cut, root, work=root / "work", progress=kill)
+    pretrain_cell(spec, cut, root, work=root / "work")
+    for name in ("model.safetensors", "history.csv", "result.json"):
+        assert (whole / name).read_bytes() == (cut / name).read_bytes()
+
+
+def test_an_autoencoder_without_maps_is_refused(tmp_path: Path):
+    bare = project(tmp_path / "bare", maps=False)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="has a map of `human`"):
+        pretrain_cell(pretraining(), tmp_path / "out", bare)
+
+
+# The plan
+
+
+def experiment(tmp_path: Path, **variants: Any) -> Any:
+    params = copy.deepcopy(TINY)
+    params["variants"] |= variants
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    return load(path)
+
+
+FAMILY = {
+    "student": {"loss": "cyborg", "prepare": {"teacher": {"variant": "cyborg"}}},
+    "grandchild": {"loss": "cyborg", "prepare": {"teacher": {"variant": "student"}}},
+    "mentor": {"loss": "cross_entropy", "saliency": "human", "prepare": {"mentor": None}},
+    "mentor_cyborg": {"loss": "cyborg", "saliency": "human", "prepare": {"mentor": {}}},
+    "blurred": {"loss": "cross_entropy", "saliency": "human", "prepare": {"blur": {"levels": [2]}}},
+}
+
+
+def trained(cells: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Training specifications of seed 1 by variant."""
+    return {c["variant"]: c for c in cells if c["kind"] == "train" and c["seed"] == 1}
+
+
+def test_parents_are_planned_once_and_named(tmp_path: Path):
+    cells = specifications(experiment(tmp_path, **FAMILY))
+    train = trained(cells)
+    assert set(train) == {"cross_entropy", "cyborg", *FAMILY, "mentor_autoencoder"}
+    assert train["student"]["parents"] == [f"train/{cell_name(train['cyborg'])}"]
+    assert train["grandchild"]["parents"] == [f"train/{cell_name(train['student'])}"]
+    encoder = [f"train/{cell_name(train['mentor_autoencoder'])}"]
+    assert train["mentor"]["parents"] == train["mentor_cyborg"]["parents"] == encoder
+    assert train["blurred"]["parents"] == train["cyborg"]["parents"] == []
+    names = [f"{c['kind']}/{cell_name(c)}" for c in cells]
+    assert len(names) == len(set(names)) == 2 * (7 + 1) + 2 * 7  # two seeds, one autoencoder each
+    assert "mentor_autoencoder" not in {c["variant"] for c in cells if c["kind"] == "evaluate"}
+
+
+def test_the_teachers_alpha_changes_teacher_and_students_only(tmp_path: Path):
+    before = trained(specifications(experiment(tmp_path, **FAMILY)))
+    changed = {"loss": "cyborg", "saliency": "human", "alpha": 0.25}
+    after = trained(specifications(experiment(tmp_path, **FAMILY, cyborg=changed)))
+    differ = {name for name in before if cell_name(before[name]) != cell_name(after[name])}
+    assert differ == {"cyborg", "student", "grandchild"}
+
+
+def test_the_autoencoders_options_change_it_and_what_starts_from_it(tmp_path: Path):
+    before = trained(specifications(experiment(tmp_path, **FAMILY)))
+    other = FAMILY["mentor"] | {"prepare": {"mentor": {"epochs": 2}}}
+    cells = specifications(experiment(tmp_path, **FAMILY | {"mentor": other}))
+    after = trained([c for c in cells if c["variant"] != "mentor_autoencoder"])
+    differ = {name for name in after if cell_name(before[name]) != cell_name(after[name])}
+    assert differ == {"mentor"}
+    seeds = [c["seed"] for c in cells if c["variant"] == "mentor_autoencoder"]
+    assert sorted(seeds) == [1, 1, 2, 2]  # two kinds of autoencoder now
+
+
+def test_a_cell_depends_on_the_code_of_its_own_preparations_only(tmp_path: Path):
+    from cyborg.common.closure import closure
+
+    assert "cyborg.training.preparations.blur" not in closure(["cyborg.training.train"])
+    assert "cyborg.models.autoencoder" not in closure(["cyborg.training.train"])
+    assert "cyborg.models.autoencoder" in closure(["cyborg.training.pretrain"])
+    assert "cyborg.training.train" not in closure(["cyborg.training.pretrain"])
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        ({"techer": {}}, r"`techer` is not a preparation(.|\n)*teacher"),
+        ({"teacher": {"variant": "cybrog"}}, r"`cybrog` is not in variants(.|\n)*cyborg"),
+        ({"teacher": {}}, r"prepare.teacher.*variant"),
+        ({"teacher": {"variant": "student"}}, r"circle: student -> student"),
+        ({"blur": {"levels": [0]}}, r"above 0"),
+        ({"blur": {"sigma": 2}}, r"sigma"),
+        ({"blur": {}}, r"`blur` needs human maps"),
+        ({"mentor": {"image_size": 100}}, r"multiple of 32"),
+    ],
+)
+def test_mistakes_name_the_key(prepare: Any, message: str, tmp_path: Path):
+    with pytest.raises((UserError, UserErrors), match=message) as caught:
+        experiment(tmp_path, student={"loss": "cyborg", "prepare": prepare})
+    assert "variants.student" in str(caught.value)
+
+
+def test_every_preparation_says_what_it_is():
+    for name in PREPARATIONS.names():
+        fields = PREPARATIONS.find(name).options.model_fields
+        assert all(field.description for field in fields.values())
+        assert "arXiv" in PREPARATIONS.documentation(name)
