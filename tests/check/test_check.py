@@ -76,7 +76,8 @@ class Data:
                 "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
                 "bytes": path.stat().st_size, "width": image.width, "height": image.height,
                 "format": "PNG", "mode": "RGB", "header": json.dumps(HEADER),
-                "hash": str(imagehash.phash(image)), "group": name, "problem": "",
+                "hash": str(imagehash.phash(image)), "group": name, "sample_weight": np.nan,
+                "problem": "",
             }  # fmt: skip
 
     def copy(self, original: str, name: str, quality: int = 60) -> None:
@@ -96,7 +97,16 @@ class Data:
         manifest = self.images[self.images["problem"] == ""].copy()
         manifest["split"] = [self.split[k] for k in manifest.index]
         manifest["saliency"] = ""
-        columns = ["image", "source", "label", "generator", "file", "sha256", "group"]
+        columns = [
+            "image",
+            "source",
+            "label",
+            "generator",
+            "file",
+            "sha256",
+            "group",
+            "sample_weight",
+        ]
         manifest = manifest[[*columns, "split", "saliency"]]
         manifest.to_parquet(self.root / "data/manifest.parquet", index=False)
         check(Experiment.model_validate(EXPERIMENT | changes), self.root)

@@ -15,10 +15,11 @@ from PIL import Image
 
 from cyborg.common.decode import decode
 from cyborg.common.errors import UserError
+from cyborg.common.tables import PACK_TABLE
 from cyborg.config.experiment import Experiment
 from cyborg.pack import pack as stage
 from cyborg.pack import packing
-from cyborg.pack.pack import pack, read_index
+from cyborg.pack.pack import pack
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -158,7 +159,7 @@ def project(tmp_path: Path) -> Project:
 
 def test_rows_are_the_resized_images_in_the_order_of_the_index(project: Project) -> None:
     project.run()
-    index = read_index(project.root)
+    index = PACK_TABLE.read(project.root)
     assert index.columns.tolist() == ["kind", "size", "source", "image", "row", "sha256"]
     assert index.equals(index.sort_values(index.columns[:5].tolist(), ignore_index=True))
     assert len(index) == 2 * (10 + 2)
@@ -194,7 +195,7 @@ def test_processes_and_one_process_write_the_same_bytes(
     other = Project(tmp_path / "other")
     monkeypatch.setattr(stage, "FEW", 0)
     monkeypatch.setattr(stage, "CHUNK", 2)
-    monkeypatch.setattr(stage, "processors", lambda: 2)
+    monkeypatch.setattr(stage, "count_processors", lambda: 2)
     other.run()
     assert other.files() == project.files()
 
@@ -335,6 +336,6 @@ def test_without_maps_and_without_a_former_run(tmp_path: Path) -> None:
     project.maps = project.maps.iloc[:0]
     project.write()
     project.run(sizes=(32,))
-    assert set(read_index(tmp_path)["kind"]) == {"images"}
+    assert set(PACK_TABLE.read(tmp_path)["kind"]) == {"images"}
     with pytest.raises(UserError, match="dvc repro pack"):
-        read_index(tmp_path / "elsewhere")
+        PACK_TABLE.read(tmp_path / "elsewhere")
