@@ -97,18 +97,7 @@ class Data:
         manifest = self.images[self.images["problem"] == ""].copy()
         manifest["split"] = [self.split[k] for k in manifest.index]
         manifest["saliency"] = ""
-        columns = [
-            "image",
-            "source",
-            "label",
-            "generator",
-            "file",
-            "sha256",
-            "group",
-            "sample_weight",
-        ]
-        manifest = manifest[[*columns, "split", "saliency"]]
-        manifest.to_parquet(self.root / "data/manifest.parquet", index=False)
+        MANIFEST_TABLE.write(self.root, manifest)
         check(Experiment.model_validate(EXPERIMENT | changes), self.root)
         return self.report()
 

@@ -27,7 +27,7 @@ from cyborg.common.files import (
 from cyborg.common.tables import MANIFEST_TABLE, MAP_TABLE, PACK_TABLE
 from cyborg.common.workers import Map, count_processors, open_workers
 from cyborg.config.experiment import Experiment
-from cyborg.models.architectures import input_size
+from cyborg.models.architectures import resolve_network
 from cyborg.pack.packing import RULES, Chunk, Item, pack_chunk, row_bytes
 
 PACKS = PACK_TABLE.path.parent
@@ -120,7 +120,7 @@ def plan(experiment: Experiment, root: Path) -> list[Work]:
     sizes = tuple(
         sorted(
             {
-                input_size({"name": name, **row.model_dump()})
+                resolve_network(name, row).image_size
                 for name, row in experiment.architectures.items()
             }
         )
