@@ -19,6 +19,7 @@ from cyborg.catalogue.sources import Source
 from cyborg.check.check import check
 from cyborg.check.confounds import auc, baselines, beyond_chance, cross_validated, features, folds
 from cyborg.common.errors import UserErrors
+from cyborg.common.tables import MANIFEST_TABLE
 from cyborg.config.experiment import Experiment, Phantom
 from cyborg.phantom.draw import phantom_image
 from cyborg.split.duplicates import Thumbnails, near_duplicates, near_hashes

@@ -19,11 +19,6 @@ def write_half(path: Path) -> None:
     raise ZeroDivisionError
 
 
-def write_half(path: Path) -> None:
-    path.write_text("half")
-    raise ZeroDivisionError
-
-
 def test_an_error_leaves_the_earlier_file(tmp_path: Path):
     path = tmp_path / "table.csv"
     path.write_text("old")
