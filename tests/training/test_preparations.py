@@ -26,6 +26,7 @@ from cyborg.training.preparations import blur, mentor, teacher
 from cyborg.training.preparations._base import Context, Material
 from cyborg.training.pretrain import pretrain_cell
 from cyborg.training.train import train_cell
+from networks import make
 from project import TINY
 from tiny_project import SIZE, architecture, project, train_spec
 
@@ -61,7 +62,7 @@ def material() -> Material:
 
 def context(spec: dict[str, Any] | None = None, parent: Path | None = None) -> Context:
     spec = spec or train_spec()
-    network = build(spec["architecture"], classes=len(spec["classes"]), seed=spec["seed"])
+    network = build(architecture(), classes=len(spec["classes"]), seed=spec["seed"])
     return Context(network, spec, parent, CPU)
 
 
@@ -175,7 +176,7 @@ NETWORKS = [
 
 @pytest.mark.parametrize(("name", "size", "decoder"), NETWORKS)
 def test_every_trunk_becomes_an_encoder(name: str, size: int, decoder: str):
-    network = build({"name": name, "weights": "none", "image_size": size}, classes=2, seed=0)
+    network = make(name, image_size=size)
     head = copy.deepcopy(network.net.get_classifier().state_dict())
     torch.manual_seed(0)
     autoencoder = Autoencoder(network, size, decoder)
@@ -215,7 +216,7 @@ def test_every_trunk_becomes_an_encoder(name: str, size: int, decoder: str):
 
 
 def test_a_trunk_of_odd_sizes_wants_the_plain_decoder():
-    network = build({"name": "inception_v3", "weights": "none"}, classes=2, seed=0)
+    network = make("inception_v3", image_size=None)
     with pytest.raises(UserError, match=r"not halves of each other(.|\n)*decoder: unet"):
         Autoencoder(network, 128, "unetplusplus")
 

@@ -84,6 +84,8 @@ def _bounds(part: Any) -> list[tuple[str, Any]]:
 def _yaml(value: Any) -> str:
     if value is None:
         return "null"
+    if isinstance(value, tuple):  # params.yaml calls it a list
+        value = list(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -103,5 +105,6 @@ def _type(annotation: Any) -> str:
         return "null"
     if not get_args(annotation):
         return getattr(annotation, "__name__", "any").replace("Any", "any")
-    text = re.sub(r"typing\.|cyborg[\w.]*\.|<class '|'>", "", str(annotation))
+    text = re.sub(r"tuple\[(.*), \.\.\.\]", r"list[\1]", str(annotation))
+    text = re.sub(r"typing\.|cyborg[\w.]*\.|<class '|'>", "", text)
     return text.replace("None", "null").replace(" | ", " \\| ").replace("Any", "any")

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from cyborg.common.errors import UserError
 from cyborg.common.files import replacing, write_table
+from cyborg.config.networks import NetworkSpec
 from cyborg.models.cam import class_activation_map, normalise_maps
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
@@ -47,7 +48,7 @@ def evaluate_cell(
     prepare(where)
     network = load_trained(
         root / "runs/train" / spec["train"],
-        spec["architecture"],
+        NetworkSpec.model_validate(spec["architecture"]),
         classes=len(spec["classes"]),
         seed=spec["seed"],
     )

@@ -21,8 +21,9 @@ from cyborg.common.files import canonical, sha256_bytes, write_json
 from cyborg.config import preparations
 from cyborg.config.experiment import Experiment, Variant
 from cyborg.config.load import loss_options, training
+from cyborg.config.networks import NetworkSpec
 from cyborg.grid.layout import PLAN, WORK, cell_name
-from cyborg.models.architectures import input_size, module_files
+from cyborg.models.architectures import module_files, resolve_network
 
 Spec = dict[str, Any]
 
@@ -154,11 +155,8 @@ def _digests(inputs: Inputs | None) -> Any:
     )
 
 
-def _architecture(experiment: Experiment, name: str) -> Spec:
-    row = experiment.architectures[name].model_dump(mode="json", exclude={"training"})
-    row["name"], row["network"] = name, row["network"] or name
-    row["image_size"] = input_size(row)
-    return row
+def _architecture(experiment: Experiment, name: str) -> NetworkSpec:
+    return resolve_network(name, experiment.architectures[name])
 
 
 def _train(
@@ -173,7 +171,7 @@ def _train(
     weighted = "sample_weight" in LOSSES.find(row.loss).extras
     own = {
         "kind": "train",
-        "architecture": network,
+        "architecture": network.model_dump(mode="json"),
         "variant": variant,
         "classes": experiment.classes,
         "loss": {"name": row.loss, "options": loss_options(row)},
@@ -183,7 +181,7 @@ def _train(
         "control": row.control,
         "training": training(experiment, architecture, variant).model_dump(mode="json"),
         "seed": seed,
-        "inputs": digest(sources, ["train", "validation"], network["image_size"], maps, weighted),
+        "inputs": digest(sources, ["train", "validation"], network.image_size, maps, weighted),
     }
     code = module_files(network)
     if row.control != "none":
@@ -216,13 +214,13 @@ def _train(
 
 
 def _evaluate(experiment: Experiment, trained: Spec, digest: Any) -> Spec:
-    network = trained["architecture"]
+    network = NetworkSpec.model_validate(trained["architecture"])
     test_sets = {name: sorted(s) for name, s in sorted(experiment.data.test_sets.items())}
     sources = sorted({source for names in test_sets.values() for source in names})
     maps = sorted(experiment.saliency)
     return {
         "kind": "evaluate",
-        "architecture": network,
+        "architecture": network.model_dump(mode="json"),
         "variant": trained["variant"],
         "classes": experiment.classes,
         "seed": trained["seed"],
@@ -230,7 +228,7 @@ def _evaluate(experiment: Experiment, trained: Spec, digest: Any) -> Spec:
         "test_sets": test_sets,
         "maps": maps,
         "evaluation": experiment.evaluation.model_dump(mode="json"),
-        "inputs": digest(sources, ["test"], network["image_size"], maps),
+        "inputs": digest(sources, ["test"], network.image_size, maps),
         "code": _code(tuple(sorted(["cyborg.evaluation.evaluate", *module_files(network)]))),
         "parents": [f"train/{cell_name(trained)}"],
     }

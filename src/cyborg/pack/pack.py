@@ -31,7 +31,7 @@ from cyborg.common.files import (
     write_table,
 )
 from cyborg.config.experiment import Experiment
-from cyborg.models.architectures import input_size
+from cyborg.models.architectures import resolve_network
 from cyborg.pack.packing import RULES, Chunk, Item, Packed, pack_chunk, row_bytes
 from cyborg.split.split import MANIFEST, SALIENCY, table
 
@@ -131,7 +131,7 @@ def plan(experiment: Experiment, root: Path) -> list[Work]:
     sizes = tuple(
         sorted(
             {
-                input_size({"name": name, **row.model_dump()})
+                resolve_network(name, row).image_size
                 for name, row in experiment.architectures.items()
             }
         )

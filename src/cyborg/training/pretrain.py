@@ -22,6 +22,7 @@ from torch.nn import functional
 from cyborg.common.errors import UserError
 from cyborg.common.files import canonical, sha256_bytes
 from cyborg.common.seeds import derived, numpy_generator
+from cyborg.config.networks import NetworkSpec
 from cyborg.models.autoencoder import Autoencoder
 from cyborg.models.cam import normalise_maps
 from cyborg.models.network import build
@@ -51,7 +52,11 @@ def pretrain_cell(
     where = device()
     prepare(where)
     options = Options.model_validate(spec["autoencoder"])
-    network = build(spec["architecture"], classes=len(spec["classes"]), seed=spec["seed"])
+    network = build(
+        NetworkSpec.model_validate(spec["architecture"]),
+        classes=len(spec["classes"]),
+        seed=spec["seed"],
+    )
     size = network.image_size
     torch.manual_seed(derived(spec["seed"], "decoder"))
     autoencoder = Autoencoder(network, options.image_size, options.decoder).to(where)

@@ -16,6 +16,7 @@ from cyborg.common.errors import UserError
 from cyborg.common.families import LOSSES, PREPARATIONS
 from cyborg.common.files import canonical, sha256_bytes
 from cyborg.common.seeds import derived
+from cyborg.config.networks import NetworkSpec
 from cyborg.config.training import Training
 from cyborg.models.network import Network, NetworkOutput, build
 from cyborg.pack.dataset import Part, images, part
@@ -130,7 +131,9 @@ def train_cell(
     prepare(where)
     classes, seed = spec["classes"], spec["seed"]
     training = Training.model_validate(spec["training"])
-    network = build(spec["architecture"], classes=len(classes), seed=seed)
+    network = build(
+        NetworkSpec.model_validate(spec["architecture"]), classes=len(classes), seed=seed
+    )
     size = network.image_size
     loss = LOSSES.find(spec["loss"]["name"])
     objective = Objective(loss, spec["loss"]["options"], size, network.map_size, seed)

@@ -65,4 +65,13 @@ def _is_picture(file: Path) -> bool:
         return handle.read(8).startswith(MAGIC)
 
 
-FORMAT = Format(recognise, read, general=True)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Ready-made maps",
+    tools="Any program that writes one grey picture per image (PNG, JPEG, BMP, TIFF)",
+    reads="The map itself, 8 or 16 bits.",
+    size="That of the map.",
+    refuses="Pictures in colour, floating-point pictures, and two maps of one image.",
+    general=True,
+)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cyborg.common.schema import Parameters
+from cyborg.config.networks import NetworkSpec
 from cyborg.models.cam import class_activation_map, normalise_maps, select_classes
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
@@ -47,7 +48,10 @@ def prepare(material: Material, options: Options, context: Context) -> Material:
     assert context.parent is not None  # `parent` above gives one
     spec = context.spec
     teacher = load_trained(
-        context.parent, spec["architecture"], classes=len(spec["classes"]), seed=spec["seed"]
+        context.parent,
+        NetworkSpec.model_validate(spec["architecture"]),
+        classes=len(spec["classes"]),
+        seed=spec["seed"],
     ).to(context.device)
     wanted = np.arange(len(material.images))
     kept = np.zeros(0, dtype=np.int64)
