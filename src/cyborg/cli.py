@@ -73,7 +73,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         grid.add_argument("--spec", type=Path, help="run this one cell by hand")
     add("cell", "run the cell of a specification file", _cell).add_argument("spec", type=Path)
     shown = add("params", "check params.yaml and print it with all defaults", _show_params)
-    shown.add_argument("--describe", action="store_true", help="print docs/params.md instead")
+    shown.add_argument("--describe", action="store_true", help="describe every key instead")
     _params(shown)
     _params(add("sources", "list the data sets and their state on this machine", _sources))
     add("show", "print the AUC table of the last report", _show)
@@ -131,9 +131,9 @@ def _cell(options: Any) -> None:
 
 def _show_params(options: Any) -> None:
     if options.describe:
-        from cyborg.config.reference import describe
+        from cyborg.reference.members import describe_all_keys
 
-        print(describe(), end="")
+        print(describe_all_keys(), end="")
         return
     import yaml
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from cyborg.catalogue.sources import Source
 from cyborg.check.check import check
-from cyborg.check.confounds import auc, baselines, beyond_chance, cross_validated, features, folds
+from cyborg.check.confounds import baselines, beyond_chance, cross_validated, features, folds
 from cyborg.common.errors import UserErrors
 from cyborg.config.experiment import Experiment, Phantom
 from cyborg.phantom.draw import phantom_image
@@ -290,13 +290,6 @@ def test_folds_keep_groups_together_and_have_both_classes() -> None:
     assert fold is not None
     assert all(len(set(fold[[2 * k, 2 * k + 1]])) == 1 for k in range(20))
     assert all(set(y[fold == k]) == {True, False} for k in range(5))
-
-
-def test_auc_by_hand() -> None:
-    truth = np.array([True, False, True, False])
-    assert auc(truth, np.array([4, 3, 2, 1])) == 0.75
-    assert auc(truth, np.array([4, 1, 4, 4])) == 0.75  # a tie counts one half
-    assert auc(truth, np.zeros(4)) == 0.5
 
 
 def test_header_features_by_hand() -> None:

@@ -12,7 +12,6 @@ from torch import tensor
 from cyborg.common.families import LOSSES
 from cyborg.losses._base import LossOutput
 from loss_batch import Batch, of_network
-from paths import REPOSITORY
 
 NAMES = LOSSES.names()
 
@@ -51,19 +50,6 @@ def test_signature_options_and_source_agree(name):
     assert all(field.description for field in loss.options.model_fields.values())
     assert "Source:" in LOSSES.documentation(name)
     assert all(field.examples for field in loss.options.model_fields.values())
-
-
-def test_the_page_on_losses_has_every_loss_and_option(name):
-    page = (REPOSITORY / "docs" / "losses.md").read_text(encoding="utf-8")
-    sections = {
-        title.strip(): text
-        for section in page.split("\n## ")[1:]
-        for titles, _, text in [section.partition("\n")]
-        for title in titles.split(",")
-    }
-    options = LOSSES.find(name).options.model_fields
-    assert all(f"`{option}" in sections[name] for option in options)
-    assert len(sections) == len(NAMES)
 
 
 def test_every_example_of_an_option_is_valid_and_changes_something(name):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cyborg.common.errors import UserError
+from cyborg.common.ranking import compute_auc
 from cyborg.pack.dataset import Pack, Part, located
 
 # Images per batch where nothing is kept for a gradient. A GPU wants many; on a CPU the features of
@@ -95,22 +96,9 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
     where a class is missing.
     """
     classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
-    return float(np.mean([rank_auc(scores[:, k], labels == k) for k in classes]))
-
-
-def rank_auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive is above a negative, ties counted half (Mann-Whitney U).
-
-    scores float [N], positive bool [N]; NaN where one of the two is missing.
-    """
-    if not np.isfinite(scores).all():
+    if not np.isfinite(scores).all() or len(np.unique(labels)) < scores.shape[1]:
         return math.nan
-    high, low = int(positive.sum()), int((~positive).sum())
-    if not high or not low:
-        return math.nan
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # equal scores share their mean rank
-    return float((ranks[positive].sum() - high * (high + 1) / 2) / (high * low))
+    return float(np.mean([compute_auc(scores[:, k], labels == k) for k in classes]))
 
 
 def gain(selection: str, new: dict[str, float], best: dict[str, float] | None) -> float:
