@@ -21,7 +21,7 @@ from torch.nn import functional
 from cyborg.common.errors import UserError
 from cyborg.common.files import replacing_file, write_table
 from cyborg.config.networks import NetworkSpec
-from cyborg.models.cam import class_activation_map, unit_range
+from cyborg.models.cam import class_activation_map, normalise_maps
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
 from cyborg.pack.dataset import ManifestRows, Pack, read_images, read_manifest_rows
@@ -247,7 +247,7 @@ def _gallery(
     """gallery.npz without its images and human maps."""
     index = np.array([i for _, i in chosen], dtype=np.int64)
     return {
-        "cams": unit_range(torch.from_numpy(cams[index])).numpy(),
+        "cams": normalise_maps(torch.from_numpy(cams[index])).numpy(),
         "names": np.array([rows.names[i] for i in index], dtype=np.str_),
         "sets": np.array([name for name, _ in chosen], dtype=np.str_),
         "labels": np.array([classes[rows.labels[i]] for i in index], dtype=np.str_),

@@ -62,7 +62,8 @@ def main(options: Any, name: str) -> None:
     """Run command `name`; raises UserError for whatever the user can mend."""
     maps = recipe(options.params, options.maps, options.settings)
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        # Notes of the readers, not those of other libraries.
+        warnings.filterwarnings("always", category=UserWarning, module=r"cyborg\.")
         warnings.showwarning = _note  # type: ignore[assignment]
         run = _saliency if name == "saliency" else _agreement
         run(options, maps)

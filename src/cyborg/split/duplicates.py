@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from cyborg.common.decode import decode
+from cyborg.common.decode import decode_rgb
 from cyborg.common.errors import UserError
 from cyborg.common.workers import count_processors
 
@@ -95,7 +95,7 @@ class Thumbnails:
 def thumbnail(path: Path, side: int = SIDE) -> np.ndarray:
     """An image, without regard to aspect, at uint8 [side,side,3]."""
     try:
-        image = decode(path.read_bytes(), draft=4 * side)
+        image = decode_rgb(path, draft=4 * side)
     except (OSError, ValueError) as error:
         raise UserError(
             f"cannot be read: {error}", where=path, hint="run `dvc repro download --force`"

@@ -24,7 +24,7 @@ from cyborg.common.files import encode_canonically, sha256_bytes
 from cyborg.common.seeds import create_numpy_generator, derive_seed
 from cyborg.config.networks import NetworkSpec
 from cyborg.models.autoencoder import Autoencoder
-from cyborg.models.cam import unit_range
+from cyborg.models.cam import normalise_maps
 from cyborg.models.network import build
 from cyborg.pack.dataset import read_images, read_manifest_rows
 from cyborg.training.checkpoint import Checkpoint, Progress, copied
@@ -151,7 +151,7 @@ def _loss(autoencoder: Autoencoder, pairs: Pairs, rows: np.ndarray, size: int) -
         for values in (pictures, human)
     )
     predicted = autoencoder(pictures).sigmoid()
-    return (predicted - unit_range(human[:, 0])).square().mean()
+    return (predicted - normalise_maps(human[:, 0])).square().mean()
 
 
 def _pairs(spec: dict[str, Any], root: Path, split: str, size: int) -> Pairs:
