@@ -20,12 +20,12 @@ from torch.nn import functional
 
 from cyborg.common.correlation import correlate_rows
 from cyborg.common.errors import UserError
-from cyborg.common.files import replacing, write_table
+from cyborg.common.files import replacing_file, write_table
 from cyborg.config.networks import NetworkSpec
 from cyborg.models.cam import class_activation_map, normalise_maps
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
-from cyborg.pack.dataset import Pack, Part, images, part
+from cyborg.pack.dataset import ManifestRows, Pack, read_images, read_manifest_rows
 from cyborg.training.machine import device, explained, prepare
 from cyborg.training.validation import Images, suitable
 
@@ -56,7 +56,7 @@ def evaluate_cell(
     network.to(where).eval()
     size = network.image_size
     sources = sorted({source for names in spec["test_sets"].values() for source in names})
-    rows = part(root, sources, "test", spec["classes"])
+    rows = read_manifest_rows(root, sources, "test", spec["classes"])
     batch_size = spec["evaluation"]["batch_size"]
     try:
         logits, cams = forward(network, Images.of(root, size, rows.names), batch_size, progress)
@@ -78,9 +78,9 @@ def evaluate_cell(
     write_table(out / "alignment.parquet", _alignment(packs, rows, members, cams))
     chosen = _chosen(spec["evaluation"]["gallery"], packs, rows, members)
     gallery = _gallery(spec["classes"], rows, chosen, scores[:, -1], cams)
-    gallery["images"] = images(root, size, gallery["names"].tolist())
+    gallery["images"] = read_images(root, size, gallery["names"].tolist())
     gallery["maps"] = _first_maps(packs, size, gallery["names"].tolist())
-    with replacing(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
+    with replacing_file(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **gallery)
 
 
@@ -139,7 +139,7 @@ def _correlate_maps(cams: np.ndarray, human: np.ndarray) -> np.ndarray:
 
 
 def _scores(
-    classes: list[str], rows: Part, members: dict[str, np.ndarray], scores: np.ndarray
+    classes: list[str], rows: ManifestRows, members: dict[str, np.ndarray], scores: np.ndarray
 ) -> pd.DataFrame:
     """scores.parquet: one row per test set and image."""
     columns = {"score": scores[:, -1]}
@@ -159,7 +159,7 @@ def _scores(
 
 
 def _alignment(
-    packs: dict[str, Pack], rows: Part, members: dict[str, np.ndarray], cams: np.ndarray
+    packs: dict[str, Pack], rows: ManifestRows, members: dict[str, np.ndarray], cams: np.ndarray
 ) -> pd.DataFrame:
     """alignment.parquet: one row per test set, map set and image with a map."""
     tables = []
@@ -185,7 +185,7 @@ def _alignment(
 
 
 def _measured(
-    pack: Pack, rows: Part, cams: np.ndarray, chunk: int = 1024
+    pack: Pack, rows: ManifestRows, cams: np.ndarray, chunk: int = 1024
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Which images [M] of a part have a map, and how their CAMs agree with it."""
     positions = pack.locate(rows.names)
@@ -200,7 +200,7 @@ def _measured(
 
 
 def _chosen(
-    number: int, packs: dict[str, Pack], rows: Part, members: dict[str, np.ndarray]
+    number: int, packs: dict[str, Pack], rows: ManifestRows, members: dict[str, np.ndarray]
 ) -> list[tuple[str, int]]:
     """Test set and row of the gallery's images, decided by their names alone.
 
@@ -237,7 +237,7 @@ def _in_turn(queues: list[Iterator[int]]) -> Iterator[int]:
 
 def _gallery(
     classes: list[str],
-    rows: Part,
+    rows: ManifestRows,
     chosen: list[tuple[str, int]],
     scores: np.ndarray,
     cams: np.ndarray,
