@@ -9,12 +9,12 @@ from cyborg.common.families import (
     FAMILIES,
     FORMATS,
     LOSSES,
-    METRICS,
     PREPARATIONS,
     SECTIONS,
 )
 from cyborg.common.registry import Family
 from cyborg.reference.parameters import describe_options, describe_parameters
+from cyborg.results.metrics._base import list_metrics
 
 
 def describe_all_keys() -> str:
@@ -49,9 +49,13 @@ def tabulate_formats() -> str:
 
 
 def tabulate_metrics() -> str:
-    """Return a table of the metrics of the report."""
-    rows = [[f"`{name}`", METRICS.summary(name)] for name in METRICS.names()]
-    return _tabulate(["module", "measures"], rows)
+    """Return a table of the values that the metrics of the report give."""
+    rows = [
+        [f"`{value.name}`", value.meaning, value.source]
+        for metric in list_metrics()
+        for value in metric.values
+    ]
+    return _tabulate(["measure", "definition", "source"], rows)
 
 
 def tabulate_sections() -> str:
