@@ -102,9 +102,9 @@ def _params(command: argparse.ArgumentParser) -> None:
 
 def _stage(name: str, module: str) -> Callable[[Any], None]:
     def run(options: Any) -> None:
-        from cyborg.config.load import load
+        from cyborg.config.load import load_experiment
 
-        experiment = load(options.params)
+        experiment = load_experiment(options.params)
         chosen = {"only": options.only} if "only" in options else {}
         getattr(importlib.import_module(module), name)(experiment, **chosen)
 
@@ -137,16 +137,19 @@ def _show_params(options: Any) -> None:
         return
     import yaml
 
-    from cyborg.config.load import load
+    from cyborg.config.load import load_experiment
 
-    print(yaml.safe_dump(load(options.params).model_dump(mode="json"), sort_keys=False), end="")
+    print(
+        yaml.safe_dump(load_experiment(options.params).model_dump(mode="json"), sort_keys=False),
+        end="",
+    )
 
 
 def _sources(options: Any) -> None:
     from cyborg.catalogue.listing import listing
-    from cyborg.config.load import load
+    from cyborg.config.load import load_experiment
 
-    print(listing(load(options.params), Path()))
+    print(listing(load_experiment(options.params), Path()))
 
 
 def _show(options: Any) -> None:

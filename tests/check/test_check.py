@@ -19,6 +19,7 @@ from cyborg.catalogue.sources import Source
 from cyborg.check.check import check
 from cyborg.check.confounds import baselines, beyond_chance, cross_validated, features, folds
 from cyborg.common.errors import UserErrors
+from cyborg.common.tables import MANIFEST_TABLE
 from cyborg.config.experiment import Experiment, Phantom
 from cyborg.phantom.draw import phantom_image
 from cyborg.split.duplicates import Thumbnails, near_duplicates, near_hashes
@@ -76,7 +77,8 @@ class Data:
                 "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
                 "bytes": path.stat().st_size, "width": image.width, "height": image.height,
                 "format": "PNG", "mode": "RGB", "header": json.dumps(HEADER),
-                "hash": str(imagehash.phash(image)), "group": name, "problem": "",
+                "hash": str(imagehash.phash(image)), "group": name, "sample_weight": np.nan,
+                "problem": "",
             }  # fmt: skip
 
     def copy(self, original: str, name: str, quality: int = 60) -> None:
@@ -96,9 +98,7 @@ class Data:
         manifest = self.images[self.images["problem"] == ""].copy()
         manifest["split"] = [self.split[k] for k in manifest.index]
         manifest["saliency"] = ""
-        columns = ["image", "source", "label", "generator", "file", "sha256", "group"]
-        manifest = manifest[[*columns, "split", "saliency"]]
-        manifest.to_parquet(self.root / "data/manifest.parquet", index=False)
+        MANIFEST_TABLE.write(self.root, manifest)
         check(Experiment.model_validate(EXPERIMENT | changes), self.root)
         return self.report()
 

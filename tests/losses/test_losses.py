@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from torch import tensor
 
 from cyborg.common.errors import UserError
-from cyborg.common.schema import mistakes
+from cyborg.common.schema import collect_mistakes
 from cyborg.losses.cam_entropy import cam_entropy_loss, spatial_entropy
 from cyborg.losses.cross_entropy import cross_entropy_loss
 from cyborg.losses.cyborg import Options, cyborg_loss
@@ -134,7 +134,7 @@ def test_three_pixels_by_hand():
 def test_a_wrong_alpha_is_one_mistake(value):
     with pytest.raises(ValidationError) as caught:
         Options(alpha=value)
-    (mistake,) = mistakes(caught.value, Options, "params.yaml").mistakes
+    (mistake,) = collect_mistakes(caught.value, Options, "params.yaml").mistakes
     assert "number from 0 to 1 or one of dynamic, dynamic_detached" in mistake.what
     assert mistake.where == "params.yaml: alpha"
 

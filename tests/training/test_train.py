@@ -20,7 +20,7 @@ from torch import nn
 
 import cyborg.losses
 import cyborg.training.train
-from cyborg.common.closure import closure
+from cyborg.common.closure import collect_modules
 from cyborg.common.errors import UserError
 from cyborg.common.families import LOSSES
 from cyborg.common.schema import Parameters
@@ -537,7 +537,7 @@ def test_device_and_threads_are_checked(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_cell_does_not_depend_on_the_orchestration() -> None:
-    modules = set(closure(["cyborg.training.train", "cyborg.evaluation.evaluate"]))
+    modules = set(collect_modules(["cyborg.training.train", "cyborg.evaluation.evaluate"]))
     allowed = {"cyborg.config", "cyborg.config.networks", "cyborg.config.training"}
     assert {m for m in modules if m.startswith("cyborg.config")} == allowed
     assert not [m for m in modules if m.startswith(("cyborg.grid", "cyborg.results", "cyborg.cli"))]

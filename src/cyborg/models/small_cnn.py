@@ -56,7 +56,7 @@ class SmallCNN(nn.Module):
         return features
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """Return logits [B,K] of features [B,64,h,w]: mean over positions, then the linear layer."""
+        """Return logits [B,K] of features [B,64,h,w]: mean over positions, linear layer."""
         logits: Tensor = self.classifier(features.mean((2, 3)))
         return logits
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from cyborg.common.errors import UserError
 from cyborg.common.files import read_json, write_json
-from cyborg.common.schema import Parameters, mistakes
+from cyborg.common.schema import Parameters, collect_mistakes
 from cyborg.config.networks import NetworkSpec
 from cyborg.models.network import Network, build
 
@@ -50,7 +50,7 @@ def load_model(folder: str | Path) -> Network:
     try:
         trained = TrainedNetwork.model_validate(read_json(path))
     except ValidationError as error:
-        raise mistakes(error, TrainedNetwork, path) from error
+        raise collect_mistakes(error, TrainedNetwork, path) from error
     network = load_trained(Path(folder), trained.architecture, classes=len(trained.classes), seed=0)
     network.class_names = trained.classes
     return network.eval()

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from cyborg.common.errors import UserError
 from cyborg.common.ranking import compute_auc
-from cyborg.pack.dataset import Pack, Part, located
+from cyborg.pack.dataset import ManifestRows, Pack, locate_images
 
 # Images per batch where nothing is kept for a gradient. A GPU wants many; on a CPU the features of
 # more than a few leave its caches, which costs a third (docs/performance.md).
@@ -37,7 +37,7 @@ class Images:
     def of(cls, root: Path, size: int, names: list[str]) -> Images:
         """Images by name at a size; UserError where one is not packed."""
         pack = Pack(root, "images", size)
-        return cls(pack, located(pack, names))
+        return cls(pack, locate_images(pack, names))
 
     def batches(self, device: torch.device, size: int | None = None) -> Iterator[Tensor]:
         """uint8 [B,3,S,S] on the device, in order; size: images per batch, None what suits it."""
@@ -57,7 +57,7 @@ class Validation:
     labels: np.ndarray
 
     @classmethod
-    def of(cls, root: Path, size: int, part: Part) -> Validation:
+    def of(cls, root: Path, size: int, part: ManifestRows) -> Validation:
         """The images and labels of a part of the manifest."""
         return cls(Images.of(root, size, part.names), part.labels)
 
