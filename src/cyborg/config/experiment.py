@@ -80,7 +80,7 @@ class Check(Parameters):
         8,
         ge=0,
         le=16,
-        description="largest difference of perceptual hashes, of 64 bits, to compare a pair further",
+        description="most differing bits, of 64, of two perceptual hashes to compare further",
     )
     near_duplicate_correlation: float = Field(
         0.95,
