@@ -13,9 +13,9 @@ import torchvision
 
 from cyborg.common.errors import UserError
 from cyborg.models import taps
-from cyborg.models.architectures import NETWORKS, find_row, input_size, module_files
+from cyborg.models.architectures import NETWORKS, find_row, module_files
 from cyborg.models.cam import class_activation_map
-from networks import make, pictures
+from networks import describe, make, pictures
 
 FAST = ["densenet121", "efficientnet_lite0", "inception_v3", "resnet50", "small_cnn", "xception"]
 SLOW = sorted(set(NETWORKS) - set(FAST))
@@ -45,11 +45,11 @@ def test_one_forward_pass_gives_all_and_the_map_belongs_to_the_logit(name):
 
 def test_sizes_of_the_paper():
     """Sides of the input as published; a row of the experiment may say otherwise."""
-    assert [input_size({"name": n}) for n in ("resnet50", "densenet121")] == [224, 224]
-    assert [input_size({"name": n}) for n in ("inception_v3", "xception")] == [299, 299]
-    assert input_size({"name": "mine", "network": "xception"}) == 299
-    assert input_size({"name": "mine", "network": "xception", "image_size": 64}) == 64
-    assert input_size({"name": "lambda_resnet26t"}) == 256  # timm's own record
+    assert [describe(n).image_size for n in ("resnet50", "densenet121")] == [224, 224]
+    assert [describe(n).image_size for n in ("inception_v3", "xception")] == [299, 299]
+    assert describe("mine", network="xception").image_size == 299
+    assert describe("mine", network="xception", image_size=64).image_size == 64
+    assert describe("lambda_resnet26t").image_size == 256  # timm's own record
 
 
 @pytest.mark.slow
@@ -84,13 +84,14 @@ def test_every_row_is_known_to_timm_with_a_licence_and_has_a_source():
 def test_planning_imports_neither_torch_nor_timm():
     code = (
         "import sys; from cyborg.models.architectures import *; "
-        "assert input_size({'name': 'xception'}) == 299; "
-        "assert module_files({'name': 'small_cnn'}) == ['cyborg.models.small_cnn']; "
-        "assert module_files({'name': 'resnet50'}) == []; "
+        "resolve = lambda name: resolve_network(name, NetworkOptions()); "
+        "assert resolve('xception').image_size == 299; "
+        "assert module_files(resolve('small_cnn')) == ['cyborg.models.small_cnn']; "
+        "assert module_files(resolve('resnet50')) == []; "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert module_files({"name": "resnet18"}) == []
+    assert module_files(describe("resnet18")) == []
 
 
 def test_images_as_stored_or_in_unit_range_are_the_same():

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from cyborg.common.schema import Parameters
+from cyborg.config.networks import NetworkOptions
 from cyborg.config.saliency import Maps
 from cyborg.config.training import Training
 
@@ -115,31 +116,9 @@ class Pack(Parameters):
     quality: int = Field(95, ge=1, le=100, description="quality of `reencode: jpeg`")
 
 
-class Architecture(Parameters):
+class Architecture(NetworkOptions):
     """One row of `architectures`: a network and how it is prepared."""
 
-    network: str | None = Field(
-        None, description="registered name or any timm name; null is the row's own name"
-    )
-    weights: str = Field(
-        "imagenet", description="imagenet | package | none | path of a .safetensors/.pth file"
-    )
-    weights_sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="checksum of a weights file"
-    )
-    image_size: int | None = Field(
-        None, ge=32, description="side of the input, pixels; null is the network's own"
-    )
-    output_stride: Literal[8, 16, 32] | None = Field(
-        None, description="input pixels per map pixel; null is the network's own"
-    )
-    features: Literal["final", "published"] = Field(
-        "final", description="tensor of the map: before pooling, or the published code's tap"
-    )
-    frozen: list[str] = Field([], description="prefixes of parameter names that are not trained")
-    freeze_batch_norm: bool = Field(
-        False, description="keep BatchNorm in evaluation mode while training"
-    )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this network")
 
 

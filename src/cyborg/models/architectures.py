@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cyborg.common.errors import UserError
+from cyborg.config.networks import NetworkOptions, NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -66,23 +67,32 @@ NETWORKS: dict[str, Row] = {
 }
 
 
-def network_name(architecture: Mapping[str, Any]) -> str:
-    """Registered or timm name that a row of `architectures` (with its key as `name`) means."""
-    return str(architecture.get("network") or architecture["name"])
+def resolve_network(name: str, options: NetworkOptions) -> NetworkSpec:
+    """Return the network that a row of `architectures` describes, with nothing left open.
 
-
-def input_size(architecture: Mapping[str, Any]) -> int:
-    """Side of the input in pixels; imports timm only for networks that have no row here.
-
-    architecture: the row of params.yaml as a dict, with its key as `name`.
+    name: key of the row. timm is imported only for networks that have no row in this table.
     Raises UserError for a network that neither this table nor timm knows.
+
+    >>> resolve_network("mine", NetworkOptions(network="xception")).image_size
+    299
     """
-    if architecture.get("image_size"):
-        return int(architecture["image_size"])
-    name = network_name(architecture)
-    if name in NETWORKS:
-        return NETWORKS[name].image_size
-    return int(_record(name).input_size[-1])
+    network = options.network or name
+    row = options.model_dump(include=set(NetworkOptions.model_fields))
+    row |= {
+        "name": name,
+        "network": network,
+        "image_size": options.image_size or input_size(network),
+    }
+    return NetworkSpec.model_validate(row)
+
+
+def input_size(network: str) -> int:
+    """Return the side of a network's own input in pixels.
+
+    timm is imported only for networks that have no row in this table. Raises UserError for a
+    network that neither this table nor timm knows.
+    """
+    return find_row(network).image_size
 
 
 def find_row(name: str) -> Row:
@@ -92,9 +102,9 @@ def find_row(name: str) -> Row:
     return Row(name, int(_record(name).input_size[-1]), "timm")
 
 
-def module_files(architecture: Mapping[str, Any]) -> list[str]:
+def module_files(architecture: NetworkSpec) -> list[str]:
     """Modules of this project that a network is made of, besides cyborg.models.network."""
-    row = NETWORKS.get(network_name(architecture))
+    row = NETWORKS.get(architecture.network)
     return [row.module] if row and row.module else []
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from torch import nn
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import replacing
+from cyborg.common.files import replacing_file
+from cyborg.config.networks import NetworkOptions
+from cyborg.models.architectures import resolve_network
 from cyborg.models.network import build
 from cyborg.models.weights import State, apply_state, read_state
 
@@ -39,7 +41,8 @@ def import_checkpoint(path: str | Path, architecture_name: str, out: str | Path)
             hint=f"expected {', '.join(f'`{name}.weight`' for name in HEADS)}",
         )
     classes = len(state[f"{head}.weight"])
-    network = build({"name": architecture_name, "weights": "none"}, max(classes, 2), seed=0)
+    architecture = resolve_network(architecture_name, NetworkOptions(weights="none"))
+    network = build(architecture, max(classes, 2), seed=0)
     net: nn.Module = network.net
     own = next(
         name for name, module in net.named_modules() if module is network.net.get_classifier()
@@ -55,7 +58,7 @@ def import_checkpoint(path: str | Path, architecture_name: str, out: str | Path)
     apply_state(net, renamed, own, path)
     # Contiguous copies: safetensors refuses tensors that share memory.
     content = {name: value.contiguous().clone() for name, value in net.state_dict().items()}
-    with replacing(out) as temporary:
+    with replacing_file(out) as temporary:
         save_file(content, temporary)
 
 

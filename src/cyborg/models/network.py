@@ -1,6 +1,7 @@
 """A classifier that gives logits, feature map and class weights in one forward pass.
 
-    net = build({"name": "resnet50", "weights": "none"}, classes=2, seed=0)
+    resnet = resolve_network("resnet50", NetworkOptions(weights="none"))
+    net = build(resnet, classes=2, seed=0)
     logits, features, weight = net(images)      # [B,K], [B,C,h,w], [K,C]
 
 Images go in as they are stored (uint8, or float 0..1); normalisation belongs to the network and
@@ -11,15 +12,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cyborg.common.errors import UserError
+from cyborg.config.networks import NetworkSpec
 from cyborg.models import taps, weights
-from cyborg.models.architectures import Row, find_row, network_name
+from cyborg.models.architectures import Row, find_row
 from cyborg.models.second_derivatives import TwiceDifferentiable
 
 
@@ -121,22 +122,21 @@ class Network(nn.Module):
         ]
 
 
-def build(architecture: Mapping[str, Any], classes: int, seed: int) -> Network:
-    """Make a network as a row of `architectures` says, with its first weights.
+def build(architecture: NetworkSpec, classes: int, seed: int) -> Network:
+    """Make a network with its first weights.
 
-    architecture: the row as a dict (cyborg.config.experiment.Architecture), its key as `name`;
     classes: K >= 2; seed: decides everything random, the new head first of all, whose values are
     torch's default for a linear layer, as in the published code.
     Raises UserError for an unknown network, one without a pooled linear head, options that it does
     not have, and weights that cannot be had.
     """
-    name = network_name(architecture)
-    where = f"architectures: {architecture['name']}"
+    name = architecture.network
+    where = f"architectures: {architecture.name}"
     if classes < 2:
         raise UserError(f"{classes} class cannot be told apart", where="classes")
     row = find_row(name)
     tap = ""
-    if architecture.get("features", "final") == "published":
+    if architecture.features == "published":
         if not row.published:
             raise UserError(
                 f"`{name}` has no published tap",
@@ -146,7 +146,7 @@ def build(architecture: Mapping[str, Any], classes: int, seed: int) -> Network:
         tap = "" if row.published == "same" else row.published
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net, mean, std = _create(row, name, architecture, classes, where)
+        net, mean, std = _create(row, architecture, classes, where)
         head = _linear_head(net, name, where)
         torch.manual_seed(seed)
         net.get_classifier().reset_parameters()
@@ -155,26 +155,27 @@ def build(architecture: Mapping[str, Any], classes: int, seed: int) -> Network:
             net,
             mean=mean,
             std=std,
-            image_size=int(architecture.get("image_size") or row.image_size),
+            image_size=architecture.image_size,
             tap=tap,
-            frozen=tuple(architecture.get("frozen") or ()),
-            freeze_batch_norm=bool(architecture.get("freeze_batch_norm", False)),
+            frozen=architecture.frozen,
+            freeze_batch_norm=architecture.freeze_batch_norm,
         )
         network.map_size = _dry_run(network, name, where)
     return network
 
 
 def _create(
-    row: Row, name: str, architecture: Mapping[str, Any], classes: int, where: str
+    row: Row, architecture: NetworkSpec, classes: int, where: str
 ) -> tuple[Any, tuple[float, ...], tuple[float, ...]]:
     """The network with random weights, or timm's pretrained ones, and its normalisation."""
+    name = architecture.network
     options = dict(row.options)
-    if architecture.get("output_stride"):
-        options["output_stride"] = architecture["output_stride"]
+    if architecture.output_stride:
+        options["output_stride"] = architecture.output_stride
     half = (0.5, 0.5, 0.5)
     try:
         if row.module:
-            if _source(architecture) == "imagenet":
+            if architecture.weights == "imagenet":
                 raise UserError(
                     f"`{name}` has no ImageNet weights", where=f"{where}.weights", hint="use `none`"
                 )
@@ -182,7 +183,7 @@ def _create(
             return factory(num_classes=classes, **options), half, half
         import timm
 
-        pretrained = _source(architecture) == "imagenet"
+        pretrained = architecture.weights == "imagenet"
         try:
             net = timm.create_model(row.timm, pretrained=pretrained, num_classes=classes, **options)
         except (OSError, RuntimeError) as error:
@@ -207,16 +208,12 @@ def _create(
     return net, tuple(record.get("mean", half)), tuple(record.get("std", half))
 
 
-def _load(net: nn.Module, architecture: Mapping[str, Any], head: str, where: str) -> None:
-    source = _source(architecture)
+def _load(net: nn.Module, architecture: NetworkSpec, head: str, where: str) -> None:
+    source = architecture.weights
     if source == "package":
         weights.load_package(net, head, f"{where}.weights")
     elif source not in ("imagenet", "none"):
-        weights.load_file(net, source, architecture.get("weights_sha256"), head)
-
-
-def _source(architecture: Mapping[str, Any]) -> str:
-    return str(architecture.get("weights", "imagenet"))
+        weights.load_file(net, source, architecture.weights_sha256, head)
 
 
 def _linear_head(net: Any, name: str, where: str) -> str:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cyborg.common.errors import UserError
+from cyborg.config.networks import NetworkSpec
 from cyborg.models.network import Network, build
 
 MODEL = "model.safetensors"
 
 
-def load_trained(
-    folder: Path, architecture: Mapping[str, Any], *, classes: int, seed: int
-) -> Network:
+def load_trained(folder: Path, architecture: NetworkSpec, *, classes: int, seed: int) -> Network:
     """Build the network of `architecture` and put the weights of the cell in `folder` into it.
 
     Raises UserError where the file is absent or of another network.
     """
     path = folder / MODEL
     # Its weights are in the file: none are fetched, whatever the architecture starts from.
-    network = build({**architecture, "weights": "none"}, classes=classes, seed=seed)
+    empty = architecture.model_copy(update={"weights": "none"})
+    network = build(empty, classes=classes, seed=seed)
     try:
         network.load_state_dict(load_file(path))
     except FileNotFoundError as error:
@@ -33,7 +31,7 @@ def load_trained(
         ) from error
     except (SafetensorError, RuntimeError) as error:
         raise UserError(
-            f"is not a model of `{architecture['name']}`: {str(error).splitlines()[0]}",
+            f"is not a model of `{architecture.name}`: {str(error).splitlines()[0]}",
             where=path,
             hint="run `dvc repro train`; it checks finished cells and trains damaged ones again",
         ) from error

@@ -135,4 +135,19 @@ def _mask(
     return _shapes.mask(pixels, left, top, label, stored.where, size)
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="labelme",
+    tools="labelme 3 to 5 and X-AnyLabeling, one file per image (JSON)",
+    reads=(
+        "Polygons, rectangles of 2 or 4 points, oriented rectangles, circles and masks. Lines "
+        "and points have no area. The single flag that is true is the decision."
+    ),
+    size="Stated, else that of the embedded image, else looked up.",
+    skips="Flags and attributes of shapes.",
+    refuses=(
+        "Other types of shapes, a mask that does not fit its box, and an embedded image with an "
+        "EXIF rotation if no size is stated."
+    ),
+)

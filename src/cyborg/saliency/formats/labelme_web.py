@@ -122,4 +122,16 @@ def _mask(
     return _shapes.mask(pixels, 0, 0, label, where, size)
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="LabelMe, the web tool",
+    tools="LabelMe and CVAT's export of the same name, one file per image (XML)",
+    reads=(
+        "Polygons, boxes with rotation, and masks (`Masks/*.png`). Also the annotator, if there "
+        "is only one."
+    ),
+    size="Stated, else looked up.",
+    skips="Deleted objects.",
+    refuses="A mask that is not in `Masks/`, or that differs from the image in size.",
+)

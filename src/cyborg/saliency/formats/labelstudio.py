@@ -178,4 +178,23 @@ def _minimal(record: Node) -> list[Part]:
     return parts
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Label Studio",
+    tools="Label Studio: JSON, JSON-MIN and lists of predictions",
+    reads=(
+        "Polygons, rectangles and ellipses with rotation, brush, magic wand, and bit masks. Key "
+        "points and unfinished polygons have no area. Also annotator, decision (the single "
+        "`choices`) and time."
+    ),
+    size="Stated. For old exports it is looked up, and needed.",
+    skips=(
+        "Cancelled annotations, drafts, predictions beside annotations, relations, texts and "
+        "ratings."
+    ),
+    refuses=(
+        "Images rotated in the tool, tasks of several images, results of several sizes, and "
+        "relative positions without a size."
+    ),
+)

@@ -152,4 +152,13 @@ def _from_yaml(path: Path) -> dict[int, str]:
     return {}
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="YOLO",
+    tools="YOLO (Darknet, Ultralytics), one text file per image",
+    reads="Boxes and polygons. The sub-folder is the annotator.",
+    size="Looked up, and needed.",
+    skips="The confidence at the end of a line.",
+    refuses="A position off the image by more than a tenth of it, and an image that is not there.",
+)
