@@ -18,6 +18,7 @@ from cyborg.config.experiment import Phantom
 from cyborg.models.small_cnn import SmallCNN
 from cyborg.phantom.annotators import annotation_time
 from cyborg.phantom.draw import draw, phantom_image
+from cyborg.phantom.face import PARTS, PLACES
 from cyborg.phantom.faults import FAULTS
 from cyborg.saliency.formats import coco as format_coco
 from cyborg.saliency.formats import phantom as format_phantom
@@ -129,11 +130,64 @@ def test_a_fault_changes_its_parts_and_nothing_else(generator, monkeypatch):
         image, record, _ = phantom_image(row, Phantom(size=96), number)
         with monkeypatch.context() as patch:
             patch.setitem(FAULTS, generator, lambda part, rng, strength: part)
-            patch.setattr(phantom_module, "LOST", 0.0)
-            clean, _, _ = phantom_image(row, Phantom(size=96), number)
+            clean, _, _ = phantom_image(row, Phantom(size=96, grain_lost=0), number)
         share = (image != clean).any(-1).mean()
         assert record["truth"]["parts"]
         assert 0.005 < share < 0.2
+
+
+SHARED = Phantom(size=64, sites="shared", shortcut=0.9)
+
+
+def test_faults_and_cue_share_one_list_of_sites_and_never_a_site():
+    """Over many faces each kind of site bears both, so no list tells which of the two it is."""
+    faulty, cued = set(), set()
+    for number in range(80):
+        truth = phantom_image(source("blocking"), SHARED, number)[1]["truth"]
+        assert 1 <= len(truth["parts"]) <= 2
+        assert not truth["shortcut"] or 1 <= len(truth["places"]) <= 2
+        assert not set(truth["parts"]) & set(truth["places"])
+        faulty |= set(truth["parts"])
+        cued |= set(truth["places"])
+    assert faulty == cued == {*PARTS, *PLACES}
+
+
+def test_annotators_mark_shared_sites():
+    marked = set()
+    for number in range(40):
+        _, record, _ = phantom_image(source("blocking"), SHARED, number)
+        for said in record["annotations"]:
+            names = {region["label"] for region in said["regions"]}
+            assert not said["correct"] or names <= set(record["truth"]["parts"])
+            marked |= names
+    assert marked & set(PARTS)
+    assert marked & set(PLACES)
+
+
+def test_a_fault_of_the_whole_image_leaves_no_region_apart(monkeypatch):
+    """The map of such an image marks sites, and the fault is everywhere else as well."""
+    described = Phantom(size=96, sites="shared", extent="image", strength=1.5)
+    image, record, _ = phantom_image(source("blocking"), described, 0)
+    monkeypatch.setitem(FAULTS, "blocking", lambda part, rng, strength: part)
+    unchanged = described.model_copy(update={"grain_lost": 0.0})
+    clean, _, _ = phantom_image(source("blocking"), unchanged, 0)
+    changed = (image != clean).any(-1)
+    assert changed.mean() > 0.9
+    assert 1 <= len(record["truth"]["parts"]) <= 2
+
+
+def test_the_amplitude_of_the_cue_is_the_stated_one():
+    """Twice the amplitude moves grey values twice as far; none leaves the image as it is."""
+    number = next(
+        k for k in range(20) if phantom_image(source(), SHARED, k)[1]["truth"]["shortcut"]
+    )
+    images = [
+        phantom_image(source(), SHARED.model_copy(update={"cue": cue}), number)[0].astype(float)
+        for cue in (0.0, 0.05, 0.1)
+    ]
+    once, twice = (np.abs(image - images[0]).sum() for image in images[1:])
+    assert once > 0
+    assert twice / once == pytest.approx(2, abs=0.15)
 
 
 def test_bona_fide_faces_have_no_faulty_part_and_are_annotated_all_the_same():
@@ -168,10 +222,10 @@ def test_annotators_who_are_right_mark_the_faulty_parts_and_some_are_wrong():
 
 def test_visibility_is_what_the_fault_changed(monkeypatch):
     """With a fault that adds one grey value of 0.1 everywhere: 0.1 in its parts."""
-    monkeypatch.setattr(phantom_module, "LOST", 0.0)
+    described = SMALL.model_copy(update={"grain_lost": 0.0})
     monkeypatch.setitem(FAULTS, "warping", lambda part, rng, strength: part + 0.1)
     for number in range(3):
-        _, record, _ = phantom_image(source(), SMALL, number)
+        _, record, _ = phantom_image(source(), described, number)
         masked = record["truth"]["visibility"]
         assert 0.05 < masked <= 0.1  # the edge of a part is soft
 

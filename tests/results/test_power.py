@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nct, t
 
@@ -83,6 +83,7 @@ def test_equivalence_is_an_interval_inside_the_margin(
 
 
 @given(spreads)
+@settings(deadline=None, max_examples=40)  # each example solves an equation
 def test_the_smallest_difference_has_the_stated_power(spread: Spread) -> None:
     smallest = smallest_difference(spread, 0.95)
     assert power_of(smallest, spread, 0.95) == pytest.approx(0.8, abs=1e-3)
