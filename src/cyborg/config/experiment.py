@@ -22,7 +22,8 @@ class Data(Parameters):
         description="name of a training set: its sources, which are rows of the catalogue"
     )
     test_sets: dict[str, list[str]] = Field(
-        description="name of a test set: its sources, of both classes. The tables give one AUC per set"
+        description="name of a test set: its sources, of both classes. The tables give one AUC "
+        "per set"
     )
 
     @model_validator(mode="after")
@@ -92,7 +93,8 @@ class Check(Parameters):
         8,
         ge=0,
         le=16,
-        description="pairs whose perceptual hashes differ in at most so many of 64 bits are compared further",
+        description="pairs whose perceptual hashes differ in at most so many of 64 bits are "
+        "compared further",
     )
     near_duplicate_correlation: float = Field(
         0.95,
@@ -116,7 +118,8 @@ class Pack(Parameters):
 
     reencode: Literal["none", "jpeg"] = Field(
         "none",
-        description="encode every image alike before use, so that its codec does not give the class away",
+        description="encode every image alike before use, so that its codec does not give the "
+        "class away",
     )
     quality: int = Field(95, ge=1, le=100, description="quality of `reencode: jpeg`")
 
@@ -147,8 +150,8 @@ class Variant(Parameters):
     )
     prepare: dict[str, dict[str, Any] | None] = Field(
         {},
-        description="steps before training, in this order: modules in cyborg/training/preparations, with "
-        "their options",
+        description="steps before training, in this order: modules in "
+        "cyborg/training/preparations, with their options",
     )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this variant")
 
