@@ -17,6 +17,8 @@ import torch
 from torch.nn import functional
 
 import cyborg.models.network as module
+from cyborg.config.networks import NetworkOptions
+from cyborg.models.architectures import resolve_network
 from cyborg.models.network import Network, build
 from cyborg.models.second_derivatives import TwiceDifferentiable
 
@@ -60,8 +62,9 @@ def main() -> None:
         sep="\n",
     )
     for fixed in (True, False):
-        row = {"name": "efficientnet_lite0", "weights": "none", "image_size": SIZE}
-        network = build({**row, "freeze_batch_norm": fixed}, classes=2, seed=0).train()
+        options = NetworkOptions(weights="none", image_size=SIZE, freeze_batch_norm=fixed)
+        architecture = resolve_network("efficientnet_lite0", options)
+        network = build(architecture, classes=2, seed=0).train()
         network.to(memory_format=torch.channels_last)
         ordinary = seconds(lambda n=network: plain(n, images))
         module.TwiceDifferentiable = nullcontext  # type: ignore[assignment, misc]

@@ -28,7 +28,9 @@ from torch import nn
 
 import published_way
 from cyborg.common.families import LOSSES
+from cyborg.config.networks import NetworkOptions
 from cyborg.config.training import Training
+from cyborg.models.architectures import resolve_network
 from cyborg.models.network import build
 from cyborg.training import train
 from cyborg.training.batches import Epochs, Samples
@@ -81,7 +83,8 @@ def ours(
 ) -> Callable[[], None]:
     """A function that trains on all images once, with a loss of this project."""
     where = device()
-    network = build({"name": name, "weights": "none"}, classes=2, seed=0)
+    architecture = resolve_network(name, NetworkOptions(weights="none"))
+    network = build(architecture, classes=2, seed=0)
     network.to(memory_format=torch.channels_last).to(where)
     objective = Objective(LOSSES.find(loss), {}, network.image_size, network.map_size, 0)
     rows = np.arange(len(pixels))

@@ -34,8 +34,10 @@ from torch import nn
 
 import published_way
 from cyborg.config.experiment import Experiment
+from cyborg.config.networks import NetworkOptions
 from cyborg.evaluation.evaluate import forward
 from cyborg.grid.plan import Inputs, specifications
+from cyborg.models.architectures import resolve_network
 from cyborg.models.network import build
 from cyborg.pack.pack import pack
 from cyborg.training.machine import device, environment, prepare
@@ -149,7 +151,8 @@ def scoring(network: str, images: int, models: int) -> None:
         paths = [root / file for file in table["file"]]
         theirs_of = [published_network(network)[0] for _ in range(models)]
         ours_of = [
-            build({"name": network, "weights": "none"}, classes=2, seed=n) for n in range(models)
+            build(resolve_network(network, NetworkOptions(weights="none")), classes=2, seed=n)
+            for n in range(models)
         ]
         start = time.perf_counter()
         for model in theirs_of:

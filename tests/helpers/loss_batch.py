@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cyborg.common.families import LOSSES
 from cyborg.losses._base import LossOutput
-from cyborg.models.network import Network, build
+from networks import make
 
 
 class Tiny(nn.Module):
@@ -83,8 +83,8 @@ class Batch:
 
 def of_network(architecture: str, size: int, features: str = "final", **further: Any) -> Batch:
     """Four images of a real network, its batch norm in evaluation mode: samples stay apart."""
-    row = {"name": architecture, "weights": "none", "image_size": size, "features": features}
-    net: Network = build({**row, "freeze_batch_norm": True, **further}, classes=2, seed=0)
+    row = {"image_size": size, "features": features, "freeze_batch_norm": True, **further}
+    net = make(architecture, **row)
     net.train()
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(4, 3, size, size, generator=generator)

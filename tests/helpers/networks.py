@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from cyborg.config.experiment import Architecture
+from cyborg.config.networks import NetworkOptions, NetworkSpec
+from cyborg.models.architectures import resolve_network
 from cyborg.models.network import Network, build
 
 # Sides at which a map of at least 2×2 is left, small for speed.
 SMALL = {"small_cnn": 40, "inception_v3": 107, "inception_v4": 107, "xception": 64}
 
 
-def make(name: str, classes: int = 2, seed: int = 0, **changes) -> Network:
-    row = Architecture(**{"weights": "none", "image_size": SMALL.get(name, 64), **changes})
-    return build({**row.model_dump(), "name": name}, classes, seed)
+def describe(name: str, **changes: Any) -> NetworkSpec:
+    """A network without weights; `changes` are keys of a row of `architectures`."""
+    return resolve_network(name, NetworkOptions(**{"weights": "none", **changes}))
+
+
+def make(name: str, classes: int = 2, seed: int = 0, **changes: Any) -> Network:
+    """Build a small network."""
+    row = describe(name, **{"image_size": SMALL.get(name, 64), **changes})
+    return build(row, classes, seed)
 
 
 def pictures(side: int, count: int = 2) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cyborg.config.networks import NetworkSpec
 from cyborg.config.training import Training
 
 SIZE = 32
@@ -42,6 +43,7 @@ def project(root: Path, images: int = 12, seed: int = 0, maps: bool = True) -> P
         ]
     columns = ["image", "source", "label", "generator", "split"]
     manifest = pd.DataFrame(rows, columns=columns).sort_values("image")
+    manifest["sample_weight"] = np.nan
     manifest.to_parquet(root / "data/manifest.parquet", index=False)
     columns = ["kind", "size", "source", "image", "row"]
     pd.DataFrame(index, columns=columns).to_parquet(root / "data/packs/index.parquet", index=False)
@@ -53,9 +55,9 @@ def save(path: Path, array: np.ndarray) -> None:
     np.save(path, array)
 
 
-def architecture(**changes: Any) -> dict[str, Any]:
+def architecture(**changes: Any) -> NetworkSpec:
     row = {"name": "small", "network": "small_cnn", "weights": "none", "image_size": SIZE}
-    return row | changes
+    return NetworkSpec.model_validate(row | changes)
 
 
 def train_spec(**changes: Any) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def train_spec(**changes: Any) -> dict[str, Any]:
     training |= changes.pop("training", {})
     spec = {
         "kind": "train",
-        "architecture": architecture(),
+        "architecture": architecture().model_dump(mode="json"),
         "variant": "cyborg",
         "classes": CLASSES,
         "loss": {"name": "cyborg", "options": {"alpha": 0.5}},
@@ -82,7 +84,7 @@ def train_spec(**changes: Any) -> dict[str, Any]:
 def evaluate_spec(train: str, **changes: Any) -> dict[str, Any]:
     spec = {
         "kind": "evaluate",
-        "architecture": architecture(),
+        "architecture": architecture().model_dump(mode="json"),
         "variant": "cyborg",
         "classes": CLASSES,
         "seed": 3,

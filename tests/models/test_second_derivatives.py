@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cyborg.models import second_derivatives
-from cyborg.models.network import build
 from cyborg.models.second_derivatives import TwiceDifferentiable
+from networks import make
 
 
 def derivatives(layer: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
@@ -63,15 +63,14 @@ def test_batch_norm(affine, training):
 
 def test_a_network_gives_the_same_and_runs_through_it_only_where_asked(monkeypatch):
     used = []
-    plain = second_derivatives.Grouped.forward
+    plain = second_derivatives.GroupedConvolution.forward
 
     def counted(*arguments):
         used.append(1)
         return plain(*arguments)
 
-    monkeypatch.setattr(second_derivatives.Grouped, "forward", staticmethod(counted))
-    row = {"name": "efficientnet_lite0", "weights": "none", "image_size": 64}
-    net = build({**row, "freeze_batch_norm": True}, classes=2, seed=0).double().train()
+    monkeypatch.setattr(second_derivatives.GroupedConvolution, "forward", staticmethod(counted))
+    net = make("efficientnet_lite0", freeze_batch_norm=True).double().train()
     used.clear()
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
     without = net(images).logits

@@ -17,15 +17,16 @@ from torch.nn import functional
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.families import PREPARATIONS
-from cyborg.config.load import load
+from cyborg.config.load import load_experiment
 from cyborg.grid.layout import cell_name
 from cyborg.grid.plan import specifications
-from cyborg.models.autoencoder import Autoencoder, pyramid
+from cyborg.models.autoencoder import Autoencoder, find_skips
 from cyborg.models.network import build
 from cyborg.training.preparations import blur, mentor, teacher
 from cyborg.training.preparations._base import Context, Material
 from cyborg.training.pretrain import pretrain_cell
 from cyborg.training.train import train_cell
+from networks import make
 from project import TINY
 from tiny_project import SIZE, architecture, project, train_spec
 
@@ -61,7 +62,7 @@ def material() -> Material:
 
 def context(spec: dict[str, Any] | None = None, parent: Path | None = None) -> Context:
     spec = spec or train_spec()
-    network = build(spec["architecture"], classes=len(spec["classes"]), seed=spec["seed"])
+    network = build(architecture(), classes=len(spec["classes"]), seed=spec["seed"])
     return Context(network, spec, parent, CPU)
 
 
@@ -175,11 +176,11 @@ NETWORKS = [
 
 @pytest.mark.parametrize(("name", "size", "decoder"), NETWORKS)
 def test_every_trunk_becomes_an_encoder(name: str, size: int, decoder: str):
-    network = build({"name": name, "weights": "none", "image_size": size}, classes=2, seed=0)
+    network = make(name, image_size=size)
     head = copy.deepcopy(network.net.get_classifier().state_dict())
     torch.manual_seed(0)
     autoencoder = Autoencoder(network, size, decoder)
-    skips = pyramid(network, size)
+    skips = find_skips(network, size)
     ratios = [size / skip.size[0] for skip in skips][:3]
     assert np.allclose(ratios, [2, 4, 8], rtol=0.35)  # without padding they are not exact
     with torch.no_grad():
@@ -215,7 +216,7 @@ def test_every_trunk_becomes_an_encoder(name: str, size: int, decoder: str):
 
 
 def test_a_trunk_of_odd_sizes_wants_the_plain_decoder():
-    network = build({"name": "inception_v3", "weights": "none"}, classes=2, seed=0)
+    network = make("inception_v3", image_size=None)
     with pytest.raises(UserError, match=r"not halves of each other(.|\n)*decoder: unet"):
         Autoencoder(network, 128, "unetplusplus")
 
@@ -286,7 +287,7 @@ def experiment(tmp_path: Path, **variants: Any) -> Any:
     params["variants"] |= variants
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(params, sort_keys=False))
-    return load(path)
+    return load_experiment(path)
 
 
 FAMILY = {
@@ -337,12 +338,12 @@ def test_the_autoencoders_options_change_it_and_what_starts_from_it(tmp_path: Pa
 
 
 def test_a_cell_depends_on_the_code_of_its_own_preparations_only(tmp_path: Path):
-    from cyborg.common.closure import closure
+    from cyborg.common.closure import collect_modules
 
-    assert "cyborg.training.preparations.blur" not in closure(["cyborg.training.train"])
-    assert "cyborg.models.autoencoder" not in closure(["cyborg.training.train"])
-    assert "cyborg.models.autoencoder" in closure(["cyborg.training.pretrain"])
-    assert "cyborg.training.train" not in closure(["cyborg.training.pretrain"])
+    assert "cyborg.training.preparations.blur" not in collect_modules(["cyborg.training.train"])
+    assert "cyborg.models.autoencoder" not in collect_modules(["cyborg.training.train"])
+    assert "cyborg.models.autoencoder" in collect_modules(["cyborg.training.pretrain"])
+    assert "cyborg.training.train" not in collect_modules(["cyborg.training.pretrain"])
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ import cyborg.losses
 import cyborg.training.train
 from cyborg.common.families import LOSSES
 from cyborg.config.training import Training
-from cyborg.models.network import Network, build
+from cyborg.models.network import Network
 from cyborg.training.batches import Epochs, Samples, resized
 from cyborg.training.checkpoint import Checkpoint
 from cyborg.training.objective import Objective
+from networks import make
 from paths import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
@@ -64,8 +65,7 @@ def fast(network: Network, loss: str, options: dict[str, Any]) -> tuple[dict, li
 @pytest.mark.parametrize("second_pass", [False, True])
 @pytest.mark.parametrize("name", ["small_cnn", "resnet18"])
 def test_the_fast_step_is_the_published_step(name: str, second_pass: bool) -> None:
-    row: dict[str, Any] = {"name": name, "weights": "none", "image_size": SIZE}
-    network = build(row, classes=2, seed=1).to(memory_format=torch.channels_last)
+    network = make(name, seed=1, image_size=SIZE).to(memory_format=torch.channels_last)
     peer = copy.deepcopy(network.net).to(memory_format=torch.contiguous_format).train()
     pixels, labels, maps = samples()
     mean, std = network.mean.flatten()[:, None, None], network.std.flatten()[:, None, None]

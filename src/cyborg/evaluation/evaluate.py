@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cyborg.common.correlation import correlate_rows
 from cyborg.common.errors import UserError
-from cyborg.common.files import replacing, write_table
-from cyborg.models.cam import class_activation_map, unit_range
+from cyborg.common.files import replacing_file, write_table
+from cyborg.config.networks import NetworkSpec
+from cyborg.models.cam import class_activation_map, normalise_maps
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
-from cyborg.pack.dataset import Pack, Part, images, part
+from cyborg.pack.dataset import ManifestRows, Pack, read_images, read_manifest_rows
 from cyborg.training.machine import device, explained, prepare
 from cyborg.training.validation import Images, suitable
 
@@ -47,14 +49,14 @@ def evaluate_cell(
     prepare(where)
     network = load_trained(
         root / "runs/train" / spec["train"],
-        spec["architecture"],
+        NetworkSpec.model_validate(spec["architecture"]),
         classes=len(spec["classes"]),
         seed=spec["seed"],
     )
     network.to(where).eval()
     size = network.image_size
     sources = sorted({source for names in spec["test_sets"].values() for source in names})
-    rows = part(root, sources, "test", spec["classes"])
+    rows = read_manifest_rows(root, sources, "test", spec["classes"])
     batch_size = spec["evaluation"]["batch_size"]
     try:
         logits, cams = forward(network, Images.of(root, size, rows.names), batch_size, progress)
@@ -76,9 +78,9 @@ def evaluate_cell(
     write_table(out / "alignment.parquet", _alignment(packs, rows, members, cams))
     chosen = _chosen(spec["evaluation"]["gallery"], packs, rows, members)
     gallery = _gallery(spec["classes"], rows, chosen, scores[:, -1], cams)
-    gallery["images"] = images(root, size, gallery["names"].tolist())
+    gallery["images"] = read_images(root, size, gallery["names"].tolist())
     gallery["maps"] = _first_maps(packs, size, gallery["names"].tolist())
-    with replacing(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
+    with replacing_file(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **gallery)
 
 
@@ -121,26 +123,23 @@ def alignment(cams: Tensor, maps: Tensor) -> tuple[np.ndarray, np.ndarray, np.nd
     mass = cams.double() - cams.double().amin((1, 2), keepdim=True)
     share = (mass * region[:, 0]).sum((1, 2)) / mass.sum((1, 2))  # a constant map: 0/0, NaN
     return (
-        _pearson(cams.double().flatten(1), human.double().flatten(1)).numpy(),
+        _correlate_maps(cams.double().flatten(1).numpy(), human.double().flatten(1).numpy()),
         share.numpy(),
         region.mean((1, 2, 3)).numpy(),
     )
 
 
-def _pearson(a: Tensor, b: Tensor) -> Tensor:
-    """Correlation of rows [N,P]; NaN where one of the two is constant up to rounding."""
-    parts = []
-    for values in (a, b):
-        centred = values - values.mean(1, keepdim=True)
-        spread = centred.abs().amax(1)
-        constant = spread <= values.abs().amax(1) * 1e-6  # the maps were computed in float32
-        length = centred.norm(dim=1).masked_fill(constant, math.nan)
-        parts.append(centred / length[:, None])
-    return (parts[0] * parts[1]).sum(1).clamp(-1, 1)
+def _correlate_maps(cams: np.ndarray, human: np.ndarray) -> np.ndarray:
+    """Return the correlation of maps [N,P]; NaN if one of the two is constant up to rounding."""
+    # The maps were computed in float32, which rounds to about 1e-7 of the largest value.
+    constant = np.zeros(len(cams), bool)
+    for maps in (cams, human):
+        constant |= np.ptp(maps, axis=1) <= 2e-6 * np.abs(maps).max(axis=1)
+    return np.where(constant, math.nan, correlate_rows(cams, human))
 
 
 def _scores(
-    classes: list[str], rows: Part, members: dict[str, np.ndarray], scores: np.ndarray
+    classes: list[str], rows: ManifestRows, members: dict[str, np.ndarray], scores: np.ndarray
 ) -> pd.DataFrame:
     """scores.parquet: one row per test set and image."""
     columns = {"score": scores[:, -1]}
@@ -160,7 +159,7 @@ def _scores(
 
 
 def _alignment(
-    packs: dict[str, Pack], rows: Part, members: dict[str, np.ndarray], cams: np.ndarray
+    packs: dict[str, Pack], rows: ManifestRows, members: dict[str, np.ndarray], cams: np.ndarray
 ) -> pd.DataFrame:
     """alignment.parquet: one row per test set, map set and image with a map."""
     tables = []
@@ -186,7 +185,7 @@ def _alignment(
 
 
 def _measured(
-    pack: Pack, rows: Part, cams: np.ndarray, chunk: int = 1024
+    pack: Pack, rows: ManifestRows, cams: np.ndarray, chunk: int = 1024
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Which images [M] of a part have a map, and how their CAMs agree with it."""
     positions = pack.locate(rows.names)
@@ -201,7 +200,7 @@ def _measured(
 
 
 def _chosen(
-    number: int, packs: dict[str, Pack], rows: Part, members: dict[str, np.ndarray]
+    number: int, packs: dict[str, Pack], rows: ManifestRows, members: dict[str, np.ndarray]
 ) -> list[tuple[str, int]]:
     """Test set and row of the gallery's images, decided by their names alone.
 
@@ -238,7 +237,7 @@ def _in_turn(queues: list[Iterator[int]]) -> Iterator[int]:
 
 def _gallery(
     classes: list[str],
-    rows: Part,
+    rows: ManifestRows,
     chosen: list[tuple[str, int]],
     scores: np.ndarray,
     cams: np.ndarray,
@@ -246,7 +245,7 @@ def _gallery(
     """gallery.npz without its images and human maps."""
     index = np.array([i for _, i in chosen], dtype=np.int64)
     return {
-        "cams": unit_range(torch.from_numpy(cams[index])).numpy(),
+        "cams": normalise_maps(torch.from_numpy(cams[index])).numpy(),
         "names": np.array([rows.names[i] for i in index], dtype=np.str_),
         "sets": np.array([name for name, _ in chosen], dtype=np.str_),
         "labels": np.array([classes[rows.labels[i]] for i in index], dtype=np.str_),

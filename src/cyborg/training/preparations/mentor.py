@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from cyborg.common.schema import Parameters
+from cyborg.config.networks import NetworkSpec
 from cyborg.models.trained import load_trained
 from cyborg.training.preparations._base import Context, Material, Preparation, Spec, Variants
 
@@ -57,7 +58,10 @@ def prepare(material: Material, options: Options, context: Context) -> Material:
     assert context.parent is not None  # `parent` above gives one
     spec, network = context.spec, context.network
     encoder = load_trained(
-        context.parent, spec["architecture"], classes=len(spec["classes"]), seed=spec["seed"]
+        context.parent,
+        NetworkSpec.model_validate(spec["architecture"]),
+        classes=len(spec["classes"]),
+        seed=spec["seed"],
     )
     # The autoencoder never used the head: what it saved there are the same first values.
     network.load_state_dict(encoder.state_dict())
