@@ -22,7 +22,12 @@ class Data(Parameters):
         description="name of a training set: its sources, which are rows of the catalogue"
     )
     test_sets: dict[str, list[str]] = Field(
+<<<<<<< HEAD
+        description="name of a test set: its sources, of both classes. The tables give one AUC "
+        "per set"
+=======
         description="name of a test set: its sources, of both classes. Each has an AUC"
+>>>>>>> house
     )
 
     @model_validator(mode="after")
@@ -53,6 +58,18 @@ class Phantom(Parameters):
         0.85, ge=0.5, le=1, description="share of synthetic training images with the shortcut cue"
     )
     strength: float = Field(1.0, gt=0, le=4, description="how visible the artefacts are")
+    sites: Literal["separate", "shared"] = Field(
+        "separate",
+        description="where faults and cue lie: faults in the parts of the face and the cue beside "
+        "them, or both at random sites of one list (parts, cheeks, forehead, hair, chin)",
+    )
+    extent: Literal["sites", "image"] = Field(
+        "sites", description="what a fault covers: one or two sites, or the whole image"
+    )
+    cue: float = Field(0.06, ge=0, le=0.5, description="amplitude of the shortcut cue, grey values")
+    grain_lost: float = Field(
+        0.85, ge=0, le=1, description="share of the photograph's grain that is lost in a fault"
+    )
 
 
 class Split(Parameters):
@@ -80,7 +97,12 @@ class Check(Parameters):
         8,
         ge=0,
         le=16,
+<<<<<<< HEAD
+        description="pairs whose perceptual hashes differ in at most so many of 64 bits are "
+        "compared further",
+=======
         description="most differing bits, of 64, of two perceptual hashes to compare further",
+>>>>>>> house
     )
     near_duplicate_correlation: float = Field(
         0.95,
@@ -104,7 +126,12 @@ class Pack(Parameters):
 
     reencode: Literal["none", "jpeg"] = Field(
         "none",
+<<<<<<< HEAD
+        description="encode every image alike before use, so that its codec does not give the "
+        "class away",
+=======
         description="encode all images alike, so that no codec gives a class away",
+>>>>>>> house
     )
     quality: int = Field(95, ge=1, le=100, description="quality of `reencode: jpeg`")
 
@@ -135,8 +162,13 @@ class Variant(Parameters):
     )
     prepare: dict[str, dict[str, Any] | None] = Field(
         {},
+<<<<<<< HEAD
+        description="steps before training, in this order: modules in "
+        "cyborg/training/preparations, with their options",
+=======
         description="steps before training, in order: modules in cyborg/training/preparations "
         "with their options",
+>>>>>>> house
     )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this variant")
 
