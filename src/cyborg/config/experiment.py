@@ -22,12 +22,7 @@ class Data(Parameters):
         description="name of a training set: its sources, which are rows of the catalogue"
     )
     test_sets: dict[str, list[str]] = Field(
-<<<<<<< HEAD
-        description="name of a test set: its sources, of both classes. The tables give one AUC "
-        "per set"
-=======
         description="name of a test set: its sources, of both classes. Each has an AUC"
->>>>>>> house
     )
 
     @model_validator(mode="after")
@@ -97,12 +92,7 @@ class Check(Parameters):
         8,
         ge=0,
         le=16,
-<<<<<<< HEAD
-        description="pairs whose perceptual hashes differ in at most so many of 64 bits are "
-        "compared further",
-=======
         description="most differing bits, of 64, of two perceptual hashes to compare further",
->>>>>>> house
     )
     near_duplicate_correlation: float = Field(
         0.95,
@@ -126,12 +116,7 @@ class Pack(Parameters):
 
     reencode: Literal["none", "jpeg"] = Field(
         "none",
-<<<<<<< HEAD
-        description="encode every image alike before use, so that its codec does not give the "
-        "class away",
-=======
         description="encode all images alike, so that no codec gives a class away",
->>>>>>> house
     )
     quality: int = Field(95, ge=1, le=100, description="quality of `reencode: jpeg`")
 
@@ -162,13 +147,8 @@ class Variant(Parameters):
     )
     prepare: dict[str, dict[str, Any] | None] = Field(
         {},
-<<<<<<< HEAD
-        description="steps before training, in this order: modules in "
-        "cyborg/training/preparations, with their options",
-=======
         description="steps before training, in order: modules in cyborg/training/preparations "
         "with their options",
->>>>>>> house
     )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this variant")
 
