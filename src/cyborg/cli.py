@@ -159,9 +159,9 @@ def _sources(options: Any) -> None:
 
 
 def _show(options: Any) -> None:
-    from cyborg.results.tables import show
+    from cyborg.results.tables import read_auc_table
 
-    print(show(Path()))
+    print(read_auc_table(Path()))
 
 
 def _import_checkpoint(options: Any) -> None:
