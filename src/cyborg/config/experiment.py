@@ -53,6 +53,18 @@ class Phantom(Parameters):
         0.85, ge=0.5, le=1, description="share of synthetic training images with the shortcut cue"
     )
     strength: float = Field(1.0, gt=0, le=4, description="how visible the artefacts are")
+    sites: Literal["separate", "shared"] = Field(
+        "separate",
+        description="where faults and cue lie: faults in the parts of the face and the cue beside "
+        "them, or both at random sites of one list (parts, cheeks, forehead, hair, chin)",
+    )
+    extent: Literal["sites", "image"] = Field(
+        "sites", description="what a fault covers: one or two sites, or the whole image"
+    )
+    cue: float = Field(0.06, ge=0, le=0.5, description="amplitude of the shortcut cue, grey values")
+    grain_lost: float = Field(
+        0.85, ge=0, le=1, description="share of the photograph's grain that is lost in a fault"
+    )
 
 
 class Split(Parameters):

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from cyborg.common.errors import UserError
 from cyborg.common.files import read_json, write_json
+from cyborg.common.packages import check_packages
 from cyborg.grid import store
 from cyborg.grid.layout import LOGS, RUNS, WORK, finished, intact, planned
 from cyborg.grid.progress import Progress
@@ -30,6 +31,7 @@ def run_grid(kind: str, root: Path = Path()) -> str:
     Raises UserError where cells failed; all others are finished and kept then, and nothing is
     removed.
     """
+    check_packages("dvc", "snakemake")
     root = root.resolve()
     with _alone(root, kind):
         wanted = planned(root, kind)
