@@ -33,12 +33,12 @@ def load(path: str | Path = "params.yaml") -> Experiment:
     found = _names(experiment, raw, path) + _references(experiment, raw, path)
     for name in experiment.variants:
         found += _options(experiment.variants[name], name, raw, path)
-        found += preparations.mistaken(
+        found += preparations.find_mistakes(
             experiment, name, path, lambda *key: _where(raw, path, *key), lambda k: _line(raw, k)
         )
     if found:
         raise UserErrors(found)
-    if circle := preparations.circle(experiment):
+    if circle := preparations.find_circle(experiment):
         raise UserError(
             f"teachers in a circle: {' -> '.join(circle)}",
             where=_where(raw, path, "variants", circle[0], "prepare"),

@@ -15,8 +15,10 @@ import pandas as pd
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import read_json
+from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
-from cyborg.grid.layout import MANIFEST, RUNS, planned
+from cyborg.config.training import TrainSpec
+from cyborg.grid.layout import MANIFEST, RUNS, list_planned, read_spec
 
 Pair = tuple[str, str]  # architecture, variant
 
@@ -33,7 +35,7 @@ class Cell:
     seed: int
     folder: Path
     trained: Path
-    spec: dict[str, Any]
+    spec: EvaluateSpec
 
     @property
     def pair(self) -> Pair:
@@ -68,7 +70,7 @@ class Results:
     cells: list[Cell]
     seeds: dict[Pair, list[int]]
     sets: list[Scored]
-    trained: dict[str, dict[str, Any]]  # variant: specification of its training
+    trained: dict[str, TrainSpec]  # variant: specification of its training
     seen: dict[tuple[str, str], str]  # (variant, test set): no | partly | yes
 
 
@@ -84,11 +86,14 @@ def read(experiment: Experiment, root: Path) -> Results:
     for cell in cells:
         seeds.setdefault(cell.pair, []).append(cell.seed)
     sets = _scores(cells, list(experiment.data.test_sets), experiment.classes, manifest)
-    trained = {}
+    trained: dict[str, TrainSpec] = {}
     for cell in cells:
         if cell.variant not in trained:
-            path = root / "plan" / "train" / f"{cell.spec['train']}.json"
-            trained[cell.variant] = read_json(path)
+            path = root / "plan" / "train" / f"{cell.spec.train}.json"
+            spec = read_spec(path)
+            if not isinstance(spec, TrainSpec):
+                raise _stale("is not the specification of a training cell", path)
+            trained[cell.variant] = spec
     return Results(cells, seeds, sets, trained, _seen(trained, sets, manifest))
 
 
@@ -101,11 +106,13 @@ def _cells(experiment: Experiment, root: Path) -> list[Cell]:
     }
     found: dict[tuple[str, str, int], Cell] = {}
     missing = []
-    for name, path in planned(root, "evaluate").items():
+    for name, path in list_planned(root, "evaluate").items():
         architecture, variant, seed = name.split("/")[:3]
         key = (architecture, variant, int(seed.removeprefix("seed")))
-        spec = read_json(path)
-        folder, trained = RUNS / "evaluate" / name, RUNS / "train" / str(spec.get("train"))
+        spec = read_spec(path)
+        if not isinstance(spec, EvaluateSpec):
+            raise _stale("is not the specification of an evaluation cell", path)
+        folder, trained = RUNS / "evaluate" / name, RUNS / "train" / spec.train
         if key in found or key not in wanted:
             raise _stale(f"plans `{name}`, which params.yaml does not", path)
         missing += [p for p in (trained, folder) if not (root / p / MANIFEST).is_file()]
@@ -188,12 +195,12 @@ def _scores(
 
 
 def _seen(
-    trained: dict[str, dict[str, Any]], sets: Iterable[Scored], manifest: pd.DataFrame
+    trained: dict[str, TrainSpec], sets: Iterable[Scored], manifest: pd.DataFrame
 ) -> dict[tuple[str, str], str]:
     """Whether the generators of each test set are among those of each variant's training set."""
     seen = {}
     for variant, spec in trained.items():
-        rows = manifest[manifest["source"].isin(list(spec["sources"]))]
+        rows = manifest[manifest["source"].isin(list(spec.sources))]
         known = set(rows["generator"].fillna("")) - {""}
         for scored in sets:
             own = set(scored.generators[scored.positives].tolist()) - {""}
