@@ -9,7 +9,7 @@ import pytest
 from cyborg.catalogue.sources import catalogue
 from cyborg.config.cells import CellSpec
 from cyborg.config.evaluation import EvaluateSpec
-from cyborg.config.load import load
+from cyborg.config.load import load_experiment
 from cyborg.config.training import TrainSpec
 from cyborg.grid.plan import Planner
 from paths import REPOSITORY
@@ -20,7 +20,7 @@ NETWORKS = {"resnet50": 224, "densenet121": 224, "inception_v3": 299, "xception"
 @pytest.fixture(scope="module")
 def cells() -> list[CellSpec]:
     """All cells of params/paper.yaml."""
-    return Planner(load(REPOSITORY / "params/paper.yaml")).plan_all()
+    return Planner(load_experiment(REPOSITORY / "params/paper.yaml")).plan_all()
 
 
 @pytest.fixture(scope="module")

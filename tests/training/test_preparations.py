@@ -19,12 +19,12 @@ from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.families import PREPARATIONS
 from cyborg.config.cells import CellSpec
 from cyborg.config.experiment import Experiment
-from cyborg.config.load import load
+from cyborg.config.load import load_experiment
 from cyborg.config.pretraining import Pretraining, PretrainSpec
 from cyborg.config.training import TrainSpec
 from cyborg.grid.layout import cell_name, cell_path
 from cyborg.grid.plan import Planner
-from cyborg.models.autoencoder import Autoencoder, pyramid
+from cyborg.models.autoencoder import Autoencoder, find_skips
 from cyborg.models.network import build
 from cyborg.training.preparations import blur, mentor, teacher
 from cyborg.training.preparations._base import Context, TrainingData
@@ -185,7 +185,7 @@ def test_every_trunk_becomes_an_encoder(name: str, size: int, decoder: str):
     head = copy.deepcopy(network.net.get_classifier().state_dict())
     torch.manual_seed(0)
     autoencoder = Autoencoder(network, size, decoder)
-    skips = pyramid(network, size)
+    skips = find_skips(network, size)
     ratios = [size / skip.size[0] for skip in skips][:3]
     assert np.allclose(ratios, [2, 4, 8], rtol=0.35)  # without padding they are not exact
     with torch.no_grad():
@@ -291,7 +291,7 @@ def experiment(tmp_path: Path, **variants: Any) -> Any:
     params["variants"] |= variants
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(params, sort_keys=False))
-    return load(path)
+    return load_experiment(path)
 
 
 FAMILY = {
@@ -346,12 +346,12 @@ def test_the_autoencoders_options_change_it_and_what_starts_from_it(tmp_path: Pa
 
 
 def test_a_cell_depends_on_the_code_of_its_own_preparations_only(tmp_path: Path):
-    from cyborg.common.closure import closure
+    from cyborg.common.closure import collect_modules
 
-    assert "cyborg.training.preparations.blur" not in closure(["cyborg.training.train"])
-    assert "cyborg.models.autoencoder" not in closure(["cyborg.training.train"])
-    assert "cyborg.models.autoencoder" in closure(["cyborg.training.pretrain"])
-    assert "cyborg.training.train" not in closure(["cyborg.training.pretrain"])
+    assert "cyborg.training.preparations.blur" not in collect_modules(["cyborg.training.train"])
+    assert "cyborg.models.autoencoder" not in collect_modules(["cyborg.training.train"])
+    assert "cyborg.models.autoencoder" in collect_modules(["cyborg.training.pretrain"])
+    assert "cyborg.training.train" not in collect_modules(["cyborg.training.pretrain"])
 
 
 @pytest.mark.parametrize(

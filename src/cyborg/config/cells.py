@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from cyborg.common.files import canonical, sha256_bytes
+from cyborg.common.files import encode_canonically, sha256_bytes
 from cyborg.common.schema import Parameters
 from cyborg.config.networks import NetworkSpec
 
@@ -35,8 +35,8 @@ class CellSpec(Parameters):
         return self.model_dump(mode="json")
 
     def digest(self) -> str:
-        """Return the sha256 of the specification's canonical JSON."""
-        return sha256_bytes(canonical(self.to_json()))
+        """Return the sha256 of the specification's encode_canonically JSON."""
+        return sha256_bytes(encode_canonically(self.to_json()))
 
     def replace(self, **changes: object) -> Self:
         """Return a copy with some fields changed and all fields checked."""

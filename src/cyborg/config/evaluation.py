@@ -14,7 +14,9 @@ class Evaluation(Parameters):
     """`evaluation`: how finished cells are scored."""
 
     batch_size: int | None = Field(
-        None, ge=1, description="images scored at a time; null is what suits the device (8 or 512)"
+        None,
+        ge=1,
+        description="images scored at a time. null is a number that suits the device (8 or 512)",
     )
     gallery: int = Field(6, ge=0, le=64, description="test images per set shown with their maps")
 

@@ -17,14 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cyborg.common.correlation import correlate_rows
 from cyborg.common.errors import UserError
-from cyborg.common.files import replacing, write_table
+from cyborg.common.files import replacing_file, write_table
 from cyborg.common.progress import ReportProgress, ignore_progress
 from cyborg.config.evaluation import EvaluateSpec
-from cyborg.models.cam import class_activation_map, unit_range
+from cyborg.models.cam import class_activation_map, normalise_maps
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
-from cyborg.pack.dataset import Pack, Part, images, part
+from cyborg.pack.dataset import ManifestRows, Pack, read_images, read_manifest_rows
 from cyborg.training.machine import choose_device, configure_torch, explain_error
 from cyborg.training.validation import PackedImages, choose_batch_size
 
@@ -48,7 +49,7 @@ def evaluate_cell(
     network.to(device).eval()
     size = network.image_size
     sources = sorted({source for names in spec.test_sets.values() for source in names})
-    rows = part(root, sources, "test", spec.classes)
+    rows = read_manifest_rows(root, sources, "test", spec.classes)
     pictures = PackedImages.find(root, size, rows.names)
     try:
         logits, cams = score_images(network, pictures, spec.evaluation.batch_size, report)
@@ -70,9 +71,9 @@ def evaluate_cell(
     write_table(out / "alignment.parquet", _make_alignment(packs, rows, members, cams))
     shown = _choose_gallery(spec.evaluation.gallery, packs, rows, members)
     gallery = _make_gallery(spec.classes, rows, shown, scores[:, -1], cams)
-    gallery["images"] = images(root, size, gallery["names"].tolist())
+    gallery["images"] = read_images(root, size, gallery["names"].tolist())
     gallery["maps"] = _read_first_maps(packs, size, gallery["names"].tolist())
-    with replacing(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
+    with replacing_file(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **gallery)
 
 
@@ -115,27 +116,23 @@ def measure_alignment(cams: Tensor, maps: Tensor) -> tuple[np.ndarray, np.ndarra
     mass = cams.double() - cams.double().amin((1, 2), keepdim=True)
     share = (mass * region[:, 0]).sum((1, 2)) / mass.sum((1, 2))  # a constant map: 0/0, NaN
     return (
-        _correlate_rows(cams.double().flatten(1), human.double().flatten(1)).numpy(),
+        _correlate_maps(cams.double().flatten(1).numpy(), human.double().flatten(1).numpy()),
         share.numpy(),
         region.mean((1, 2, 3)).numpy(),
     )
 
 
-def _correlate_rows(a: Tensor, b: Tensor) -> Tensor:
-    """Return Pearson's correlation of rows [N,P], NaN if one of two is constant up to rounding."""
-    directions = []
-    for values in (a, b):
-        centred = values - values.mean(1, keepdim=True)
-        spread = centred.abs().amax(1)
-        constant = spread <= values.abs().amax(1) * 1e-6  # the maps were computed in float32
-        length = centred.norm(dim=1).masked_fill(constant, math.nan)
-        directions.append(centred / length[:, None])
-    correlation: Tensor = (directions[0] * directions[1]).sum(1).clamp(-1, 1)
-    return correlation
+def _correlate_maps(cams: np.ndarray, human: np.ndarray) -> np.ndarray:
+    """Return the correlation of maps [N,P], NaN if one of the two is constant up to rounding."""
+    # The maps were computed in float32, which rounds to about 1e-7 of the largest value.
+    constant = np.zeros(len(cams), bool)
+    for maps in (cams, human):
+        constant |= np.ptp(maps, axis=1) <= 2e-6 * np.abs(maps).max(axis=1)
+    return np.where(constant, math.nan, correlate_rows(cams, human))
 
 
 def _make_scores(
-    classes: Sequence[str], rows: Part, members: Members, scores: np.ndarray
+    classes: Sequence[str], rows: ManifestRows, members: Members, scores: np.ndarray
 ) -> pd.DataFrame:
     """Return the content of scores.parquet: one row per test set and image."""
     columns = {"score": scores[:, -1]}
@@ -155,7 +152,7 @@ def _make_scores(
 
 
 def _make_alignment(
-    packs: dict[str, Pack], rows: Part, members: Members, cams: np.ndarray
+    packs: dict[str, Pack], rows: ManifestRows, members: Members, cams: np.ndarray
 ) -> pd.DataFrame:
     """Return the content of alignment.parquet: a row per test set, map set and image with a map."""
     tables = []
@@ -181,7 +178,7 @@ def _make_alignment(
 
 
 def _measure_pack(
-    pack: Pack, rows: Part, cams: np.ndarray, chunk: int = 1024
+    pack: Pack, rows: ManifestRows, cams: np.ndarray, chunk: int = 1024
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the rows [M] of the images that have a map, and how their CAMs agree with it."""
     positions = pack.locate(rows.names)
@@ -196,7 +193,7 @@ def _measure_pack(
 
 
 def _choose_gallery(
-    number: int, packs: dict[str, Pack], rows: Part, members: Members
+    number: int, packs: dict[str, Pack], rows: ManifestRows, members: Members
 ) -> list[tuple[str, int]]:
     """Return test set and row of the gallery's images.
 
@@ -234,7 +231,7 @@ def _take_turns(queues: list[Iterator[int]]) -> Iterator[int]:
 
 def _make_gallery(
     classes: Sequence[str],
-    rows: Part,
+    rows: ManifestRows,
     shown: list[tuple[str, int]],
     scores: np.ndarray,
     cams: np.ndarray,
@@ -242,7 +239,7 @@ def _make_gallery(
     """Return the content of gallery.npz without its images and human maps."""
     index = np.array([i for _, i in shown], dtype=np.int64)
     return {
-        "cams": unit_range(torch.from_numpy(cams[index])).numpy(),
+        "cams": normalise_maps(torch.from_numpy(cams[index])).numpy(),
         "names": np.array([rows.names[i] for i in index], dtype=np.str_),
         "sets": np.array([name for name, _ in shown], dtype=np.str_),
         "labels": np.array([classes[rows.labels[i]] for i in index], dtype=np.str_),

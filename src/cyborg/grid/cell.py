@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cyborg.common.families import CELL_KINDS
-from cyborg.common.files import sha256_file, sync, unwritable, write_json
+from cyborg.common.files import describe_write_error, sha256_file, sync_to_disk, write_json
 from cyborg.common.progress import ReportProgress
 from cyborg.grid.layout import MANIFEST, RUNS, WORK, cell_path, is_intact, read_spec
 
@@ -35,7 +35,7 @@ def run_cell(path: Path, root: Path = Path()) -> Path:
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(work, error) from error
+        raise describe_write_error(work, error) from error
     # The lock lies beside the folder that it protects, because that folder is removed at the end.
     with FileLock(f"{work}.lock"), take_gpu(root):
         if is_intact(folder):
@@ -50,7 +50,7 @@ def run_cell(path: Path, root: Path = Path()) -> Path:
         except OSError as error:
             if error.errno not in _UNWRITABLE:
                 raise
-            raise unwritable(Path(error.filename or work), error) from error
+            raise describe_write_error(Path(error.filename or work), error) from error
         shutil.rmtree(work, ignore_errors=True)
     return folder
 
@@ -59,15 +59,15 @@ def publish_result(result: Path, folder: Path) -> None:
     """Make `result` the finished `folder`. All files are on disk before the folder has its name."""
     files = sorted(path for path in result.iterdir())
     for file in files:
-        sync(file)
+        sync_to_disk(file)
     write_json(result / MANIFEST, {file.name: sha256_file(file) for file in files})
-    sync(result)
+    sync_to_disk(result)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.is_dir() and any(folder.iterdir()):  # damaged, or left by a killed scheduler
         shutil.rmtree(folder)
     # Renaming onto an empty folder works. The scheduler makes that folder before it starts a job.
     result.rename(folder)
-    sync(folder.parent)
+    sync_to_disk(folder.parent)
 
 
 def make_reporter(path: Path) -> ReportProgress:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from cyborg.common.errors import UserError
 from cyborg.common.families import CELL_KINDS
 from cyborg.common.files import read_json, sha256_file
-from cyborg.common.schema import mistakes
+from cyborg.common.schema import collect_mistakes
 from cyborg.config.cells import CellSpec
 
 MANIFEST = "MANIFEST.json"
@@ -49,7 +49,7 @@ def read_spec(path: Path) -> CellSpec:
     try:
         spec = spec_type.model_validate(content)
     except ValidationError as error:
-        raise mistakes(error, spec_type, path) from None
+        raise collect_mistakes(error, spec_type, path) from None
     name = "/".join(path.with_suffix("").parts[-4:])
     if not _CELL.fullmatch(name) or cell_name(spec) != name:
         raise UserError(

@@ -6,7 +6,6 @@ Writes  plan/train, plan/evaluate (docs/formats.md#cells).
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,17 +13,18 @@ from typing import TypeVar
 
 import pandas as pd
 
-from cyborg.common.closure import code_hash
+from cyborg.common.closure import hash_code
 from cyborg.common.errors import UserError
 from cyborg.common.families import CELL_KINDS, LOSSES, PREPARATIONS
-from cyborg.common.files import canonical, sha256_bytes, write_json
+from cyborg.common.files import encode_canonically, replacing_folder, sha256_bytes, write_json
+from cyborg.common.tables import MANIFEST_TABLE, PACK_TABLE
 from cyborg.config.cells import CellSpec
 from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
-from cyborg.config.load import loss_options, training
+from cyborg.config.load import resolve_loss_options, resolve_training
 from cyborg.config.preparations import resolve_options
 from cyborg.config.training import LossSpec, PreparationStep, TrainSpec
-from cyborg.grid.layout import PLAN, WORK, cell_name, cell_path
+from cyborg.grid.layout import PLAN, cell_name, cell_path
 from cyborg.models.architectures import resolve_network
 
 Spec = TypeVar("Spec", bound=CellSpec)
@@ -56,15 +56,7 @@ class Inputs:
     @classmethod
     def read(cls, root: Path) -> Inputs:
         """Read both tables. Raises UserError, which names the stage to run, if one is missing."""
-        tables = []
-        for name, stage in (("manifest", "split"), ("packs/index", "pack")):
-            path = root / "data" / f"{name}.parquet"
-            if not path.is_file():
-                raise UserError(
-                    "there is no such file", where=path, hint=f"run `dvc repro {stage}` first"
-                )
-            tables.append(pd.read_parquet(path))
-        return cls(*tables)
+        return cls(MANIFEST_TABLE.read(root), PACK_TABLE.read(root))
 
     def digest(self, selection: Selection) -> str:
         """Return the sha256 of the selected rows of the manifest, packed images and packed maps."""
@@ -83,7 +75,7 @@ class Inputs:
             & self.packs["image"].isin(rows["image"])
         ]
         packed = packed[["kind", "image", "sha256"]].sort_values(["kind", "image"])
-        return sha256_bytes(canonical([rows.values.tolist(), packed.values.tolist()]))
+        return sha256_bytes(encode_canonically([rows.values.tolist(), packed.values.tolist()]))
 
 
 class Planner:
@@ -126,8 +118,8 @@ class Planner:
             sources=sources,
             saliency=row.saliency,
             control=row.control,
-            loss=LossSpec(name=row.loss, options=loss_options(row)),
-            training=training(self.experiment, architecture, variant),
+            loss=LossSpec(name=row.loss, options=resolve_loss_options(row)),
+            training=resolve_training(self.experiment, architecture, variant),
             inputs=self.digest(
                 Selection(
                     sources,
@@ -180,7 +172,7 @@ class Planner:
     def add(self, spec: Spec) -> Spec:
         """Fill in the hash of the code that a cell runs, and keep the cell."""
         modules = CELL_KINDS.find(spec.kind).list_modules(spec)
-        complete = spec.replace(code=hash_code(tuple(sorted(modules))))
+        complete = spec.replace(code=hash_modules(tuple(sorted(modules))))
         self.cells[cell_path(complete)] = complete
         return complete
 
@@ -198,15 +190,11 @@ def plan(experiment: Experiment, root: Path = Path()) -> None:
     inputs = Inputs.read(root)
     check_maps_exist(experiment, inputs)
     cells = Planner(experiment, inputs).plan_all()
-    fresh = root / WORK / "plan"
-    shutil.rmtree(fresh, ignore_errors=True)
-    for spec in cells:
-        write_json(fresh / f"{cell_path(spec)}.json", spec.to_json())
     for grid in GRIDS:
-        target = root / PLAN / grid
-        shutil.rmtree(target, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (fresh / grid).rename(target)
+        with replacing_folder(root / PLAN / grid) as fresh:
+            for spec in cells:
+                if CELL_KINDS.find(spec.kind).grid == grid:
+                    write_json(fresh / f"{cell_name(spec)}.json", spec.to_json())
     evaluated = sum(isinstance(spec, EvaluateSpec) for spec in cells)
     print(
         f"plan: {len(cells) - evaluated} cells to train, {evaluated} to evaluate "
@@ -240,6 +228,6 @@ def find_training_set(experiment: Experiment, variant: str) -> str:
 
 
 @cache
-def hash_code(modules: tuple[str, ...]) -> str:
+def hash_modules(modules: tuple[str, ...]) -> str:
     """Return the hash of some modules and of what they import, read from disk once."""
-    return code_hash(list(modules))
+    return hash_code(list(modules))

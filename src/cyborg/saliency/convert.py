@@ -14,11 +14,12 @@ from pathlib import Path
 from PIL import Image
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import unwritable, write_text
-from cyborg.common.workers import run
+from cyborg.common.files import describe_write_error, write_text
+from cyborg.common.workers import map_in_processes
 from cyborg.config.saliency import Maps
 from cyborg.saliency.aggregate import render
 from cyborg.saliency.gather import Annotated, gather
+from cyborg.saliency.names import join_folders
 from cyborg.saliency.preview import contact_sheet
 
 COLUMNS = ("image", "width", "height", "annotators", "regions", "area")
@@ -69,13 +70,13 @@ def saliency(
         out.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".part.", dir=out))
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise describe_write_error(out, error) from error
     try:
         jobs = [
             Job(picture, part / name, maps, str(input))
             for picture, name in zip(pictures, names, strict=True)
         ]
-        rows = run(draw, jobs, "maps")
+        rows = map_in_processes(draw, jobs, "maps")
         for name in names:
             (part / name).replace(out / name)
         write_text(out / SUMMARY, _csv(rows))
@@ -86,7 +87,7 @@ def saliency(
             sheet.save(part / PREVIEW, quality=90)
             (part / PREVIEW).replace(out / PREVIEW)
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise describe_write_error(out, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return rows
@@ -105,7 +106,7 @@ def file_names(pictures: list[Annotated], where: Path) -> list[str]:
             file=sys.stderr,
         )
     names = [
-        f"{stem if often[stem.casefold()] == 1 else whole_name(picture.name)}.png"
+        f"{stem if often[stem.casefold()] == 1 else join_folders(picture.name)}.png"
         for picture, stem in zip(pictures, stems, strict=True)
     ]
     twice = [name for name, n in Counter(name.casefold() for name in names).items() if n > 1]
@@ -116,15 +117,6 @@ def file_names(pictures: list[Annotated], where: Path) -> list[str]:
             hint="rename one of them",
         )
     return names
-
-
-def whole_name(name: str) -> str:
-    """A stated name with its folders, as one file name."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part.strip(".")]
-    text = "_".join(parts)
-    if not text or len(text.encode()) > 240:
-        raise UserError(f"`{name[:80]}` gives no name for a file", hint="use a shorter path")
-    return text
 
 
 def draw(job: Job) -> Row:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cyborg.common.files import replacing
+from cyborg.common.files import replacing_file
 
 State = dict[str, Tensor]
 
@@ -62,7 +62,7 @@ class Checkpoint:
             "optimiser": optimiser.state_dict(),
             "scaler": scaler.state_dict(),
         }
-        with replacing(self.path) as temporary:
+        with replacing_file(self.path) as temporary:
             torch.save(content, temporary)
 
     def restore(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from safetensors.torch import save_file
 
-from cyborg.common.files import replacing, write_json, write_text
+from cyborg.common.files import replacing_file, write_json, write_text
 from cyborg.models.trained import MODEL
 from cyborg.training.checkpoint import TrainingState
 from cyborg.training.machine import Environment
@@ -26,7 +26,7 @@ def write_outcome(
     selection: the measure that the epoch was selected by. counts: numbers of images and maps, for
     result.json. A measure that is not finite is null there.
     """
-    with replacing(out / MODEL) as temporary:
+    with replacing_file(out / MODEL) as temporary:
         save_file(state.best, temporary, metadata={"format": "pt"})
     history = pd.DataFrame(state.history)
     history["selected"] = (history["epoch"] == state.selected).astype(int)

@@ -19,12 +19,12 @@ from torch.nn import functional
 
 from cyborg.common.errors import UserError
 from cyborg.common.progress import ReportProgress, ignore_progress
-from cyborg.common.seeds import derived, numpy_generator
+from cyborg.common.seeds import create_numpy_generator, derive_seed
 from cyborg.config.pretraining import Pretraining, PretrainSpec
 from cyborg.models.autoencoder import Autoencoder
-from cyborg.models.cam import unit_range
+from cyborg.models.cam import normalise_maps
 from cyborg.models.network import build
-from cyborg.pack.dataset import images, part
+from cyborg.pack.dataset import read_images, read_manifest_rows
 from cyborg.training.checkpoint import Checkpoint, TrainingState, copy_state
 from cyborg.training.guidance import read_guiding_maps
 from cyborg.training.machine import (
@@ -55,7 +55,7 @@ def pretrain_cell(
     configure_torch(device)
     options = spec.autoencoder
     network = build(spec.architecture, classes=len(spec.classes), seed=spec.seed)
-    torch.manual_seed(derived(spec.seed, "decoder"))
+    torch.manual_seed(derive_seed(spec.seed, "decoder"))
     autoencoder = Autoencoder(network, options.image_size, options.decoder).to(device)
     training, validation = (
         read_pairs(spec, root, split, network.image_size) for split in ("train", "validation")
@@ -90,9 +90,11 @@ def train_autoencoder(
     scaler = torch.amp.GradScaler(enabled=False)
     state = checkpoint.restore(autoencoder, optimiser, scaler)
     for epoch in range(state.epoch, options.epochs):
-        torch.manual_seed(derived(seed, "autoencoder", epoch))
+        torch.manual_seed(derive_seed(seed, "autoencoder", epoch))
         autoencoder.train()
-        order = numpy_generator(seed, "autoencoder order", epoch).permutation(len(training[0]))
+        order = create_numpy_generator(seed, "autoencoder order", epoch).permutation(
+            len(training[0])
+        )
         total = 0.0
         for rows in _split_batches(order, options.batch_size):
             loss = _compute_loss(autoencoder, training, rows, options.image_size)
@@ -146,7 +148,7 @@ def _compute_loss(autoencoder: Autoencoder, pairs: Pairs, rows: np.ndarray, size
         for values in (pictures, human)
     )
     predicted = autoencoder(pictures).sigmoid()
-    loss: Tensor = (predicted - unit_range(human[:, 0])).square().mean()
+    loss: Tensor = (predicted - normalise_maps(human[:, 0])).square().mean()
     return loss
 
 
@@ -155,7 +157,7 @@ def read_pairs(spec: PretrainSpec, root: Path, split: str, size: int) -> Pairs:
 
     Raises UserError if no image has one.
     """
-    rows = part(root, spec.sources, split, spec.classes)
+    rows = read_manifest_rows(root, spec.sources, split, spec.classes)
     human, owners = read_guiding_maps(spec, rows, root, size)
     if not len(owners):
         raise UserError(
@@ -163,5 +165,5 @@ def read_pairs(spec: PretrainSpec, root: Path, split: str, size: int) -> Pairs:
             where="params.yaml: variants: prepare.mentor",
             hint="annotate some, or raise split.validation",
         )
-    pictures = images(root, size, [rows.names[n] for n in owners])
+    pictures = read_images(root, size, [rows.names[n] for n in owners])
     return torch.from_numpy(pictures), torch.from_numpy(human)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from cyborg.common.errors import UserError
 from cyborg.common.families import LOSSES, PREPARATIONS
 from cyborg.common.progress import ReportProgress, ignore_progress
-from cyborg.common.seeds import derived
+from cyborg.common.seeds import derive_seed
 from cyborg.config.training import Training, TrainSpec
 from cyborg.models.network import Network, NetworkOutput, build
-from cyborg.pack.dataset import Part, images, part
+from cyborg.pack.dataset import ManifestRows, read_images, read_manifest_rows
 from cyborg.training.batches import Epochs, Samples
 from cyborg.training.checkpoint import Checkpoint, TrainingState, copy_state
 from cyborg.training.guidance import read_guiding_maps
@@ -70,7 +70,7 @@ def train_network(
         if training.early_stopping and epoch >= state.improved + training.early_stopping:
             break
         # Every epoch has its own seeds, so that no random state need be kept to resume.
-        torch.manual_seed(derived(seed, "network", epoch))
+        torch.manual_seed(derive_seed(seed, "network", epoch))
         trained.train()
         sums = torch.zeros(3, device=device)
 
@@ -141,8 +141,8 @@ def train_cell(
     network.to(memory_format=memory)
     network.to(device)
     objective.to(device)
-    rows = part(root, spec.sources, "train", spec.classes)
-    validation_rows = part(root, spec.sources, "validation", spec.classes)
+    rows = read_manifest_rows(root, spec.sources, "train", spec.classes)
+    validation_rows = read_manifest_rows(root, spec.sources, "validation", spec.classes)
     validation = ValidationData.find(root, size, validation_rows)
     checkpoint = Checkpoint(work / "state.pt" if work else None, spec.digest())
     try:
@@ -176,7 +176,7 @@ def train_cell(
 
 
 def prepare_data(
-    spec: TrainSpec, rows: Part, root: Path, network: Network, device: torch.device
+    spec: TrainSpec, rows: ManifestRows, root: Path, network: Network, device: torch.device
 ) -> TrainingData:
     """Read the training images and the maps that guide the cell, and run its preparations.
 
@@ -185,7 +185,7 @@ def prepare_data(
     size = network.image_size
     human, owners = read_guiding_maps(spec, rows, root, size)
     data = TrainingData(
-        images(root, size, rows.names), rows.labels, rows.sources, rows.weights, human, owners
+        read_images(root, size, rows.names), rows.labels, rows.sources, rows.weights, human, owners
     )
     for step in spec.prepare:
         preparation = PREPARATIONS.find(step.name)

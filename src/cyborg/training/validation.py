@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cyborg.common.errors import UserError
-from cyborg.pack.dataset import Pack, Part, located
+from cyborg.common.ranking import compute_auc
+from cyborg.pack.dataset import ManifestRows, Pack, locate_images
 
 # Images per batch if nothing is kept for a gradient. A GPU is fastest with many. On a CPU, the
 # features of more than a few leave its caches, which costs a third (docs/performance.md).
@@ -37,7 +38,7 @@ class PackedImages:
     def find(cls, root: Path, size: int, names: list[str]) -> PackedImages:
         """Find images by name at a size. Raises UserError if one is not packed."""
         pack = Pack(root, "images", size)
-        return cls(pack, located(pack, names))
+        return cls(pack, locate_images(pack, names))
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -59,7 +60,7 @@ class ValidationData:
     labels: np.ndarray
 
     @classmethod
-    def find(cls, root: Path, size: int, part: Part) -> ValidationData:
+    def find(cls, root: Path, size: int, part: ManifestRows) -> ValidationData:
         """Find the images of some rows of the manifest."""
         return cls(PackedImages.find(root, size, part.names), part.labels)
 
@@ -98,29 +99,15 @@ def average_auc(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return the area under the ROC curve of scores [N,K] (probabilities) and class numbers [N].
 
     With two classes it is that of the last one. With more it is the mean over the classes of each
-    against the rest. It is NaN if a class is missing.
-    """
-    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
-    return float(np.mean([rank_auc(scores[:, k], labels == k) for k in classes]))
+    against the rest. It is NaN if a class is missing, or if a score is not finite.
 
-
-def rank_auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Return the probability that a positive has a higher score than a negative (Mann-Whitney U).
-
-    scores float [N], positive bool [N]. A tie counts half. The result is NaN if there are no
-    positives or no negatives, or if a score is not finite.
-
-    >>> rank_auc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True]))
+    >>> average_auc(np.array([[0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.1, 0.9]]), np.arange(4) % 2)
     0.875
     """
-    if not np.isfinite(scores).all():
+    if not np.isfinite(scores).all() or len(np.unique(labels)) < scores.shape[1]:
         return math.nan
-    high, low = int(positive.sum()), int((~positive).sum())
-    if not high or not low:
-        return math.nan
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # equal scores share their mean rank
-    return float((ranks[positive].sum() - high * (high + 1) / 2) / (high * low))
+    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
+    return float(np.mean([compute_auc(scores[:, k], labels == k) for k in classes]))
 
 
 def compare_epochs(selection: str, new: dict[str, float], best: dict[str, float] | None) -> int:

@@ -7,12 +7,12 @@ from pathlib import Path
 from cyborg.common.progress import ReportProgress
 from cyborg.config.evaluation import EvaluateSpec
 from cyborg.grid.kinds._base import CellKind
-from cyborg.models.architectures import module_files
+from cyborg.models import architectures
 
 
 def list_modules(spec: EvaluateSpec) -> list[str]:
     """Return the evaluation, and the network that it finds by name."""
-    return ["cyborg.evaluation.evaluate", *module_files(spec.architecture)]
+    return ["cyborg.evaluation.evaluate", *architectures.list_modules(spec.architecture)]
 
 
 def run(spec: EvaluateSpec, out: Path, root: Path, work: Path, report: ReportProgress) -> None:

@@ -8,7 +8,7 @@ from cyborg.common.families import CONTROLS
 from cyborg.common.progress import ReportProgress
 from cyborg.config.pretraining import PretrainSpec
 from cyborg.grid.kinds._base import CellKind
-from cyborg.models.architectures import module_files
+from cyborg.models import architectures
 
 
 def list_modules(spec: PretrainSpec) -> list[str]:
@@ -16,7 +16,7 @@ def list_modules(spec: PretrainSpec) -> list[str]:
     modules = ["cyborg.training.pretrain"]
     if spec.control != "none":
         modules.append(CONTROLS.module(spec.control))
-    return modules + module_files(spec.architecture)
+    return modules + architectures.list_modules(spec.architecture)
 
 
 def run(spec: PretrainSpec, out: Path, root: Path, work: Path, report: ReportProgress) -> None:

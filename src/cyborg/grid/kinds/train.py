@@ -8,7 +8,7 @@ from cyborg.common.families import CONTROLS, LOSSES, PREPARATIONS
 from cyborg.common.progress import ReportProgress
 from cyborg.config.training import TrainSpec
 from cyborg.grid.kinds._base import CellKind
-from cyborg.models.architectures import module_files
+from cyborg.models import architectures
 
 
 def list_modules(spec: TrainSpec) -> list[str]:
@@ -17,7 +17,7 @@ def list_modules(spec: TrainSpec) -> list[str]:
     if spec.control != "none":
         modules.append(CONTROLS.module(spec.control))
     modules += [PREPARATIONS.module(step.name) for step in spec.prepare]
-    return modules + module_files(spec.architecture)
+    return modules + architectures.list_modules(spec.architecture)
 
 
 def run(spec: TrainSpec, out: Path, root: Path, work: Path, report: ReportProgress) -> None:

@@ -15,11 +15,23 @@ class Format:
 
     recognise: `recognise(path, head)` tells whether a file or folder is in this format. head is
     the first 64 KiB of a file, and empty for a folder.
-    read: `read(path, images)` yields what the file says. images is the folder of the pictures, or
-    None if it is not known.
+    read: `read(path, images)` yields an annotation per image and annotator. images is the folder
+    of the pictures, or None if it is not known.
+    title: name of the format for people.
+    tools: which programs and data sets write such files, and the kind of file.
+    reads: sentences that say which shapes and fields are read.
+    size: sentences that say where the size of an image comes from.
+    skips: sentences that say which parts of a file are left out. Empty if there are none.
+    refuses: sentences that say which content is an error, besides broken files.
     general: whether another format that recognises the same content goes first.
     """
 
     recognise: Callable[[Path, bytes], bool]
     read: Callable[[Path, Path | None], Iterator[Annotation]]
+    title: str
+    tools: str
+    reads: str
+    size: str
+    skips: str = ""
+    refuses: str = ""
     general: bool = False

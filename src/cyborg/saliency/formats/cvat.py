@@ -140,4 +140,17 @@ def _number(element: Element, name: str, where: str, low: float = -_limits.MAX_C
     return _limits.parse_number(_xml.attribute(element, name, where), f"{where}: {name}", low=low)
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="CVAT",
+    tools="CVAT for images 1.1 (XML)",
+    reads=(
+        "Polygons, boxes and ellipses with rotation, masks, and closed polylines. Open "
+        "polylines, points and skeletons have no area. The single `tag` of an image is the "
+        "decision."
+    ),
+    size="Stated.",
+    skips="Cuboids (with a warning), attributes, and hidden points of skeletons.",
+    refuses="Tracks of videos.",
+)

@@ -142,4 +142,20 @@ def _seconds(text: str, path: Path, where: str) -> float:
     return total if seen else float("nan")
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="EyeTagger",
+    tools="The annotation tool of CVRL: its table of annotations (CSV)",
+    reads=(
+        "The drawing (a PNG in a data URL), else its strokes (SVG) with their width. Also "
+        "annotator, decision (the real or the fake button), whether it was correct, and the "
+        "seconds of drawing."
+    ),
+    size="That of the drawing.",
+    skips="The free text, and presses whose end is unknown (in the time).",
+    refuses=(
+        "Two pressed buttons, a picture without transparency, and a picture and strokes of "
+        "different sizes."
+    ),
+)

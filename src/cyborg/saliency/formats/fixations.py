@@ -128,4 +128,19 @@ def _image(image: Node) -> tuple[str, tuple[int, int]]:
     )
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Recorded gaze",
+    tools="Eye trackers and mouse tracking: tables (CSV), OSIE (.mat) and SALICON (.json)",
+    reads="Fixations or raw samples, per subject, with times if the file has them.",
+    size=(
+        "Stated in the columns `width` and `height` of a table and in SALICON. Images of OSIE "
+        "have 800×600 pixels."
+    ),
+    skips="Lost gaze (empty cells and NaN).",
+    refuses=(
+        "Columns whose name does not tell the unit, negative durations, and positions far beyond "
+        "any screen."
+    ),
+)

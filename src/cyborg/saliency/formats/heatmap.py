@@ -14,7 +14,7 @@ from pathlib import Path
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats._base import Format
-from cyborg.saliency.pictures import displayed_size
+from cyborg.saliency.pictures import read_displayed_size
 
 # Folders of masks and label maps are pictures as well: their formats come first.
 MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
@@ -49,7 +49,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
                 hint=f"the first is {seen[name]}; keep one of them",
             )
         seen[name] = file
-        yield Annotation(image=name, size=displayed_size(file), heat_file=file)
+        yield Annotation(image=name, size=read_displayed_size(file), heat_file=file)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -65,4 +65,13 @@ def _is_picture(file: Path) -> bool:
         return handle.read(8).startswith(MAGIC)
 
 
-FORMAT = Format(recognise, read, general=True)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Ready-made maps",
+    tools="Any program that writes one grey picture per image (PNG, JPEG, BMP, TIFF)",
+    reads="The map itself, 8 or 16 bits.",
+    size="That of the map.",
+    refuses="Pictures in colour, floating-point pictures, and two maps of one image.",
+    general=True,
+)

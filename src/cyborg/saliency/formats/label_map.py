@@ -150,4 +150,13 @@ def _is_map(file: Path) -> bool:
     return bool(kinds.size > 2 and kinds[0] == 0 and kinds[-1] < len(PARTS))
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Label maps",
+    tools="Label maps and per-part masks of CelebAMask-HQ and similar sets (PNG)",
+    reads="Every category of a map, or the part that a mask's file name ends in.",
+    size="That of the map.",
+    skips="The numbers 0 (background) and 255 (border).",
+    refuses="Pictures in colour, maps of more than 256 numbers, and parts of different sizes.",
+)

@@ -143,4 +143,13 @@ def _shape(node: Node, label: str) -> Shape | None:
     return None
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Labelbox",
+    tools="Labelbox export 1 (JSON) and export 2 (NDJSON)",
+    reads="Polygons and boxes. Lines and points have no area. Also annotator and time.",
+    size="Stated in export 2, looked up for export 1.",
+    skips="Skipped labels, answers, and masks behind a web address (with a warning).",
+    refuses="An object without geometry.",
+)

@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from cyborg.saliency.annotation import Annotation, Region, Shape
-from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _names, _shapes
+from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _shapes
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._json import Node
 from cyborg.saliency.formats._labelstudio import Part
+from cyborg.saliency.names import IMAGE_SUFFIXES, spell_name
 
 _DONE = ("annotations", "completions")
 # Fields of a JSON-MIN record that are no control tag's results.
@@ -160,8 +161,8 @@ def _image_of(task: Node, only: str | None) -> str:
 
 
 def _looks_like_image(text: str) -> bool:
-    parts = next(iter(_names.spellings(text.partition("?")[0])), [""])
-    return Path(parts[-1]).suffix.lower() in _names.IMAGES
+    parts = next(iter(spell_name(text.partition("?")[0])), [""])
+    return Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _minimal(record: Node) -> list[Part]:
@@ -178,4 +179,23 @@ def _minimal(record: Node) -> list[Part]:
     return parts
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Label Studio",
+    tools="Label Studio: JSON, JSON-MIN and lists of predictions",
+    reads=(
+        "Polygons, rectangles and ellipses with rotation, brush, magic wand, and bit masks. Key "
+        "points and unfinished polygons have no area. Also annotator, decision (the single "
+        "`choices`) and time."
+    ),
+    size="Stated. For old exports it is looked up, and needed.",
+    skips=(
+        "Cancelled annotations, drafts, predictions beside annotations, relations, texts and "
+        "ratings."
+    ),
+    refuses=(
+        "Images rotated in the tool, tasks of several images, results of several sizes, and "
+        "relative positions without a size."
+    ),
+)

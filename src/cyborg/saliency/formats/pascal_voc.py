@@ -82,4 +82,13 @@ def _shape(box: Element, from_one: bool, label: str, where: str) -> Shape:
     return _shapes.box(x0, y0, x1, y1, label)
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Pascal VOC",
+    tools="Pascal VOC, labelImg and others, one file per image (XML)",
+    reads="Boxes.",
+    size="Stated, else looked up.",
+    skips="Pose, `difficult`, parts, and class masks.",
+    refuses="An object without a box.",
+)

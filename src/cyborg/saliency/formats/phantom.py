@@ -116,4 +116,13 @@ def _list(record: Any, key: str, where: str) -> list[Any]:
     return values
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="Phantom",
+    tools="The phantom faces of this project (JSON)",
+    reads="Polygons. Also annotator, decision, whether it was correct, and time.",
+    size="Stated.",
+    skips="What the generator did (`truth`).",
+    refuses="Versions other than 1.",
+)

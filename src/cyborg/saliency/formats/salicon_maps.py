@@ -40,4 +40,12 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
         yield Annotation(name, (heat.shape[1], heat.shape[0]), heat=heat)
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="SALICON results",
+    tools="SALICON results: maps as base64 pictures in one file (JSON)",
+    reads="The map itself, 8 or 16 bits.",
+    size="That of the map.",
+    refuses="Pictures that are not grey.",
+)

@@ -159,4 +159,16 @@ def _shape(node: Node, label: str) -> Shape:
     )
 
 
-FORMAT = Format(recognise, read)
+FORMAT = Format(
+    recognise,
+    read,
+    title="VGG Image Annotator",
+    tools="VGG Image Annotator 1 and 2 (JSON, project, CSV) and makesense.ai",
+    reads=(
+        "Rectangles, polygons, circles, ellipses (with `theta`), and closed polylines. Open "
+        "polylines and points have no area."
+    ),
+    size="Not stated.",
+    skips="Attributes of the file.",
+    refuses="Other types of shapes, and projects of VIA 3.",
+)
