@@ -113,7 +113,7 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: str, what: str, hint: str) ->
         ("image,sample_weight,note\n", f"{FILE}:1", "the header is `image,sample_weight,note`"),
         (HEADER, FILE, "names no image of `s`"),
         (f'{HEADER}"a"b,1\n', f"{FILE}:2", "is not valid CSV"),
-        (f"{HEADER}\xe9,1\n".encode("latin-1"), FILE, "cannot be read"),
+        (f"{HEADER}\xe9,1\n".encode("latin-1"), FILE, "is not UTF-8 text"),
     ],
 )
 def test_a_file_that_cannot_be_used(

@@ -59,12 +59,12 @@ def catalogue(path: str | Path) -> dict[str, Source]:
     found: list[UserError] = []
     sources: dict[str, Source] = {}
     stores: dict[str, Source] = {}
-    for row, cells in rows.read(Path(path)):
-        mistakes = rows.check(cells, f"{path}:{row}")
+    for row, cells in rows.read_catalogue_rows(Path(path)):
+        mistakes = rows.check(cells, row.location)
         if mistakes:
             found += mistakes
             continue
-        source = _source(cells, f"{path}:{row}")
+        source = _source(cells, row.location)
         first = sources.setdefault(source.name, source)
         if first is not source:
             what = f"`{source.name}` is there twice"

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_json
+from cyborg.common.packages import check_packages
 from cyborg.grid.layout import (
     LOGS,
     RUNS,
@@ -40,6 +41,7 @@ def run_grid(grid: str, root: Path = Path()) -> str:
     Raises UserError if cells failed. All others are finished and kept then, and nothing is
     removed.
     """
+    check_packages("dvc", "snakemake")
     root = root.resolve()
     with lock_grid(root, grid):
         wanted = list_planned(root, grid)
