@@ -38,7 +38,7 @@ class Data(Parameters):
             raise ValueError("training_sets names no set")
         return self
 
-    def sources(self) -> list[str]:
+    def list_sources(self) -> list[str]:
         """Return all sources that any training or test set names, sorted."""
         sets = [*self.training_sets.values(), *self.test_sets.values()]
         return sorted({source for names in sets for source in names})
