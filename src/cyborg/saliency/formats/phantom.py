@@ -18,6 +18,7 @@ from cyborg.common.files import read_json
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
 from cyborg.saliency.formats import _limits
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 
 
 def recognise(path: Path, head: bytes) -> bool:
@@ -116,9 +117,34 @@ def _list(record: Any, key: str, where: str) -> list[Any]:
     return values
 
 
+EXAMPLE = Example(
+    {
+        "phantom.json": """{
+            "format": "phantom",
+            "version": 1,
+            "images": [{
+                "file": "drawing.png",
+                "width": 7,
+                "height": 5,
+                "annotations": [{
+                    "annotator": "a1",
+                    "decision": "fake",
+                    "correct": true,
+                    "seconds": 2.5,
+                    "regions": [
+                        {"label": "eye", "polygon": [[0, 0], [4, 0], [0, 3]]},
+                        {"label": "mouth", "polygon": [[4, 3], [6, 3], [6, 5], [4, 5]]}
+                    ]
+                }]
+            }]
+        }"""
+    }
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="Phantom",
     tools="The phantom faces of this project (JSON)",
     reads="Polygons. Also annotator, decision, whether it was correct, and time.",
