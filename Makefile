@@ -5,7 +5,7 @@ UV := $(BIN)/uv
 STAMP := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test exhaustive setup lint lock clean
+.PHONY: repro test exhaustive docs setup lint lock clean
 repro: setup
 	dvc repro
 	@cyborg show
@@ -16,6 +16,10 @@ test: setup lint
 # 5,000 mutated files for every annotation reader, more moments of killing: about an hour.
 exhaustive: setup
 	pytest --numprocesses auto -m exhaustive
+
+# Renew the generated blocks of the pages from the modules that they describe.
+docs: setup
+	python -m cyborg.reference docs/*.md
 
 lint: setup
 	ruff check .

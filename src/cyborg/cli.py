@@ -73,7 +73,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         grid.add_argument("--spec", type=Path, help="run this one cell by hand")
     add("cell", "run the cell of a specification file", _cell).add_argument("spec", type=Path)
     shown = add("params", "check params.yaml and print it with all defaults", _show_params)
-    shown.add_argument("--describe", action="store_true", help="print docs/params.md instead")
+    shown.add_argument("--describe", action="store_true", help="describe every key instead")
     _params(shown)
     _params(add("sources", "list the data sets and their state on this machine", _sources))
     add("show", "print the AUC table of the last report", _show)
@@ -102,9 +102,9 @@ def _params(command: argparse.ArgumentParser) -> None:
 
 def _stage(name: str, module: str) -> Callable[[Any], None]:
     def run(options: Any) -> None:
-        from cyborg.config.load import load
+        from cyborg.config.load import load_experiment
 
-        experiment = load(options.params)
+        experiment = load_experiment(options.params)
         chosen = {"only": options.only} if "only" in options else {}
         getattr(importlib.import_module(module), name)(experiment, **chosen)
 
@@ -131,22 +131,25 @@ def _cell(options: Any) -> None:
 
 def _show_params(options: Any) -> None:
     if options.describe:
-        from cyborg.config.reference import describe
+        from cyborg.reference.members import describe_all_keys
 
-        print(describe(), end="")
+        print(describe_all_keys(), end="")
         return
     import yaml
 
-    from cyborg.config.load import load
+    from cyborg.config.load import load_experiment
 
-    print(yaml.safe_dump(load(options.params).model_dump(mode="json"), sort_keys=False), end="")
+    print(
+        yaml.safe_dump(load_experiment(options.params).model_dump(mode="json"), sort_keys=False),
+        end="",
+    )
 
 
 def _sources(options: Any) -> None:
     from cyborg.catalogue.listing import listing
-    from cyborg.config.load import load
+    from cyborg.config.load import load_experiment
 
-    print(listing(load(options.params), Path()))
+    print(listing(load_experiment(options.params), Path()))
 
 
 def _show(options: Any) -> None:

@@ -24,7 +24,7 @@ from cyborg.config.experiment import Experiment
 from cyborg.download.download import download
 from cyborg.grid.plan import Inputs
 from cyborg.losses.perceptual_weight import perceptual_weight_loss
-from cyborg.pack.dataset import part
+from cyborg.pack.dataset import read_manifest_rows
 from cyborg.split.split import split
 from paths import REPOSITORY
 
@@ -232,7 +232,7 @@ def run(experiment: Experiment, root: Path) -> pd.DataFrame:
 
 def gradient(root: Path) -> torch.Tensor:
     """Of the loss's linear weight, for all training images of the manifest and fixed features."""
-    rows = part(root, ["real", "fake"], "train", CLASSES)
+    rows = read_manifest_rows(root, ["real", "fake"], "train", CLASSES)
     generator = torch.Generator().manual_seed(0)
     features = torch.rand(len(rows), 5, 3, 3, generator=generator, dtype=torch.float64)
     weight = torch.rand(2, 5, generator=generator, dtype=torch.float64).requires_grad_()

@@ -17,8 +17,9 @@ from PIL import Image
 
 from cyborg.catalogue.sources import Source
 from cyborg.check.check import check
-from cyborg.check.confounds import auc, baselines, beyond_chance, cross_validated, features, folds
+from cyborg.check.confounds import baselines, beyond_chance, cross_validated, features, folds
 from cyborg.common.errors import UserErrors
+from cyborg.common.tables import MANIFEST_TABLE
 from cyborg.config.experiment import Experiment, Phantom
 from cyborg.phantom.draw import phantom_image
 from cyborg.split.duplicates import Thumbnails, near_duplicates, near_hashes
@@ -76,7 +77,8 @@ class Data:
                 "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
                 "bytes": path.stat().st_size, "width": image.width, "height": image.height,
                 "format": "PNG", "mode": "RGB", "header": json.dumps(HEADER),
-                "hash": str(imagehash.phash(image)), "group": name, "problem": "",
+                "hash": str(imagehash.phash(image)), "group": name, "sample_weight": np.nan,
+                "problem": "",
             }  # fmt: skip
 
     def copy(self, original: str, name: str, quality: int = 60) -> None:
@@ -96,9 +98,7 @@ class Data:
         manifest = self.images[self.images["problem"] == ""].copy()
         manifest["split"] = [self.split[k] for k in manifest.index]
         manifest["saliency"] = ""
-        columns = ["image", "source", "label", "generator", "file", "sha256", "group"]
-        manifest = manifest[[*columns, "split", "saliency"]]
-        manifest.to_parquet(self.root / "data/manifest.parquet", index=False)
+        MANIFEST_TABLE.write(self.root, manifest)
         check(Experiment.model_validate(EXPERIMENT | changes), self.root)
         return self.report()
 
@@ -290,13 +290,6 @@ def test_folds_keep_groups_together_and_have_both_classes() -> None:
     assert fold is not None
     assert all(len(set(fold[[2 * k, 2 * k + 1]])) == 1 for k in range(20))
     assert all(set(y[fold == k]) == {True, False} for k in range(5))
-
-
-def test_auc_by_hand() -> None:
-    truth = np.array([True, False, True, False])
-    assert auc(truth, np.array([4, 3, 2, 1])) == 0.75
-    assert auc(truth, np.array([4, 1, 4, 4])) == 0.75  # a tie counts one half
-    assert auc(truth, np.zeros(4)) == 0.5
 
 
 def test_header_features_by_hand() -> None:

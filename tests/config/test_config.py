@@ -12,8 +12,8 @@ import yaml
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.config.experiment import Experiment
-from cyborg.config.load import load, loss_options, training
-from cyborg.config.reference import describe
+from cyborg.config.load import load_experiment, resolve_loss_options, resolve_training
+from cyborg.reference.members import describe_all_keys
 from paths import REPOSITORY
 from project import TINY
 
@@ -40,11 +40,11 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_every_shipped_file_is_valid(path: Path):
-    experiment = load(path)
+    experiment = load_experiment(path)
     for architecture in experiment.architectures:
         for variant in experiment.variants:
-            training(experiment, architecture, variant)
-            loss_options(experiment.variants[variant])
+            resolve_training(experiment, architecture, variant)
+            resolve_loss_options(experiment.variants[variant])
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
@@ -77,7 +77,7 @@ def test_granularity_differs_from_faces_in_its_maps_and_the_cost_of_a_run():
 def schema_keys() -> set[str]:
     """Every key name that the schema or a loss defines."""
     found: set[str] = set()
-    for line in (REPOSITORY / "docs/params.md").read_text().splitlines():
+    for line in describe_all_keys().splitlines():
         if match := re.match(r"\| `(\w+)` \|", line):
             found.add(match[1])
     return found
@@ -95,12 +95,6 @@ def test_every_key_of_the_shipped_file_is_commented_where_it_first_stands():
         section = line.rstrip().endswith(":")  # its keys carry the comments
         assert beside or section, f"line {number + 1} has no comment: {line}"
     assert {"alpha", "epochs", "training_sets", "frozen"} <= seen
-
-
-def test_the_page_of_parameters_is_that_of_the_schema():
-    assert (REPOSITORY / "docs/params.md").read_text() == describe(), (
-        "run: cyborg params --describe > docs/params.md"
-    )
 
 
 def keys(values: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -131,7 +125,7 @@ def test_a_misspelt_key_is_refused_at_every_level(tmp_path: Path, key: tuple[str
     wrong = key[-1][:-1] + "qx"
     place[wrong] = place[key[-1]]
     with pytest.raises(UserErrors) as caught:
-        load(write(tmp_path / "params.yaml", values))
+        load_experiment(write(tmp_path / "params.yaml", values))
     assert ".".join([*key[:-1], wrong]) in caught.value.text()
     assert "not a parameter" in caught.value.text()
 
@@ -142,7 +136,7 @@ def test_the_message_of_a_misspelt_option(tmp_path: Path):
     path = write(tmp_path / "params.yaml", values)
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "alhpa" in text)
     with pytest.raises(UserErrors) as caught:
-        load(path)
+        load_experiment(path)
     text = caught.value.text()
     assert f"params.yaml:{line}: variants.cyborg.alhpa: not a parameter" in text
     assert "did you mean `alpha`?" in text
@@ -173,14 +167,14 @@ def test_the_message_of_a_misspelt_option(tmp_path: Path):
 )
 def test_bad_values_are_named(tmp_path: Path, change: dict[str, Any], said: str):
     with pytest.raises(UserError) as caught:
-        load(write(tmp_path / "params.yaml", changed(**change)))
+        load_experiment(write(tmp_path / "params.yaml", changed(**change)))
     assert said in caught.value.text()
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path):
     values = changed(training__epochs=0, split__validation=2, training__bach_size=3)
     with pytest.raises(UserErrors) as caught:
-        load(write(tmp_path / "params.yaml", values))
+        load_experiment(write(tmp_path / "params.yaml", values))
     assert len(caught.value.mistakes) == 3
 
 
@@ -189,16 +183,16 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str):
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(UserError):
-        load(path)
+        load_experiment(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(UserError, match="there is no such file"):
-        load(tmp_path / "params.yaml")
+        load_experiment(tmp_path / "params.yaml")
 
 
 def test_overrides_go_architecture_then_variant(tmp_path: Path):
-    experiment = load(
+    experiment = load_experiment(
         write(
             tmp_path / "params.yaml",
             changed(
@@ -209,13 +203,13 @@ def test_overrides_go_architecture_then_variant(tmp_path: Path):
             ),
         )
     )
-    resolved = training(experiment, "small_cnn", "cyborg")
+    resolved = resolve_training(experiment, "small_cnn", "cyborg")
     assert (resolved.epochs, resolved.augmentation.flip, resolved.augmentation.scale) == (
         7,
         0.5,
         0.1,
     )
-    assert training(experiment, "small_cnn", "cross_entropy").epochs == 6
+    assert resolve_training(experiment, "small_cnn", "cross_entropy").epochs == 6
 
 
 def test_every_option_of_the_schema_is_described():

@@ -530,21 +530,6 @@ def test_a_password(tmp_path: Path) -> None:
         unpacked(tmp_path / "a.7z")
 
 
-def test_building_a_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    with archives.building(folder) as beside:
-        (beside / "old.png").touch()
-    with pytest.raises(UserError), archives.building(folder) as beside:
-        (beside / "missing").unlink()
-    assert left(folder) == ["old.png"]
-    (tmp_path / ".set.new").mkdir()
-    (tmp_path / ".set.new/half.png").touch()  # what a killed process leaves
-    with archives.building(folder) as beside:
-        (beside / "new.png").touch()
-    assert left(folder) == ["new.png"]
-    assert left(tmp_path) == ["set"]
-
-
 # The stage
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cyborg.common.closure import closure, code_hash
+from cyborg.common.closure import collect_modules, hash_code
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_json
 from cyborg.grid.cell import run_cell
@@ -56,27 +56,32 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_closure_follows_imports_in_functions_and_not_those_for_type_checkers(package: Path):
-    assert list(closure(["cyborg.a"], package)) == ["cyborg", "cyborg.a", "cyborg.b"]
-    assert list(closure(["cyborg.d"], package)) == ["cyborg", "cyborg.a", "cyborg.b", "cyborg.d"]
+    assert list(collect_modules(["cyborg.a"], package)) == ["cyborg", "cyborg.a", "cyborg.b"]
+    assert list(collect_modules(["cyborg.d"], package)) == [
+        "cyborg",
+        "cyborg.a",
+        "cyborg.b",
+        "cyborg.d",
+    ]
 
 
 def test_a_start_that_is_not_there_is_an_error(package: Path):
     with pytest.raises(ModuleNotFoundError, match=r"cyborg\.e"):
-        closure(["cyborg.e"], package)
+        collect_modules(["cyborg.e"], package)
 
 
 def test_code_hash_changes_with_what_is_imported_and_with_nothing_else(package: Path):
-    before = code_hash(["cyborg.a"], package)
+    before = hash_code(["cyborg.a"], package)
     (package / "c.py").write_text("x = 1\n")
     (package / "d.py").write_text("x = 1\n")
-    assert code_hash(["cyborg.a"], package) == before
+    assert hash_code(["cyborg.a"], package) == before
     (package / "b.py").write_text("import os, sys\n")
-    assert code_hash(["cyborg.a"], package) != before
+    assert hash_code(["cyborg.a"], package) != before
 
 
 def test_training_does_not_depend_on_the_pipeline_around_it():
     """Retraining for a changed report, planner or parameter file would be for nothing."""
-    modules = closure(["cyborg.training.train", "cyborg.losses.cyborg"])
+    modules = collect_modules(["cyborg.training.train", "cyborg.losses.cyborg"])
     assert "cyborg.models.network" in modules
     around = ("cyborg.grid", "cyborg.results", "cyborg.cli", "cyborg.config.load")
     assert not [name for name in modules if name.startswith(around)]

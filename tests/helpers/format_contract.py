@@ -21,7 +21,7 @@ from PIL import Image
 from cyborg.common.errors import UserError
 from cyborg.common.families import FORMATS
 from cyborg.saliency.annotation import Annotation
-from cyborg.saliency.pictures import grey_map
+from cyborg.saliency.pictures import read_grey_map
 from cyborg.saliency.read import read_annotations
 from mutations import mutate
 from reading import EXAMPLES, fill_shapes, read, recognise
@@ -56,7 +56,7 @@ def write_image(name: str, folder: Path) -> Path:
 def number_pixels(annotation: Annotation, shape: tuple[int, int]) -> np.ndarray:
     """Return the number of the region that marks each pixel, as `Example.pixels` does."""
     result = np.zeros(shape, dtype=np.uint8)
-    heat = grey_map(annotation.heat_file) if annotation.heat_file else annotation.heat
+    heat = read_grey_map(annotation.heat_file) if annotation.heat_file else annotation.heat
     if heat is not None:
         assert heat.shape == shape
         result[heat > 0] = 1
@@ -175,7 +175,7 @@ def check_reading_ends(name: str, path: Path, images: Path) -> None:
                 for shape in region.shapes:
                     assert np.isfinite(np.array(shape.points)).all()
             if annotation.heat_file:
-                grey_map(annotation.heat_file)
+                read_grey_map(annotation.heat_file)
     except UserError as error:
         error.text().encode()
         where = error.where

@@ -43,6 +43,7 @@ def project(root: Path, images: int = 12, seed: int = 0, maps: bool = True) -> P
         ]
     columns = ["image", "source", "label", "generator", "split"]
     manifest = pd.DataFrame(rows, columns=columns).sort_values("image")
+    manifest["sample_weight"] = np.nan
     manifest.to_parquet(root / "data/manifest.parquet", index=False)
     columns = ["kind", "size", "source", "image", "row"]
     pd.DataFrame(index, columns=columns).to_parquet(root / "data/packs/index.parquet", index=False)

@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from torch import tensor
 
 from cyborg.common.errors import UserError
-from cyborg.common.schema import mistakes
-from cyborg.losses.cam_entropy import cam_entropy_loss, entropy
+from cyborg.common.schema import collect_mistakes
+from cyborg.losses.cam_entropy import cam_entropy_loss, spatial_entropy
 from cyborg.losses.cross_entropy import cross_entropy_loss
 from cyborg.losses.cyborg import Options, cyborg_loss
 from cyborg.losses.divisive import divisive_loss
-from cyborg.losses.perceptual_weight import perceptual_weight_loss, sample_weights
-from cyborg.losses.sage import gaussian, jensen_shannon, sage_loss
-from cyborg.models.cam import unit_range
+from cyborg.losses.perceptual_weight import perceptual_weight_loss, scale_sample_weights
+from cyborg.losses.sage import blur_images, jensen_shannon, sage_loss
+from cyborg.models.cam import normalise_maps
 from paths import SHARED
 
 REFERENCE = SHARED / "reference"
@@ -101,7 +101,7 @@ def test_equals_the_reference(case, dtype, tolerance):
     for part, name in zip(out[:3], ("loss", "class_loss", "saliency_loss"), strict=True):
         assert part.item() == pytest.approx(values[name], abs=tolerance)
     for result, name in (
-        (unit_range(out.cam), "cam"),
+        (normalise_maps(out.cam), "cam"),
         (features.grad, "grad_features"),
         (weight.grad, "grad_weight"),
     ):
@@ -134,7 +134,7 @@ def test_three_pixels_by_hand():
 def test_a_wrong_alpha_is_one_mistake(value):
     with pytest.raises(ValidationError) as caught:
         Options(alpha=value)
-    (mistake,) = mistakes(caught.value, Options, "params.yaml").mistakes
+    (mistake,) = collect_mistakes(caught.value, Options, "params.yaml").mistakes
     assert "number from 0 to 1 or one of dynamic, dynamic_detached" in mistake.what
     assert mistake.where == "params.yaml: alpha"
 
@@ -183,10 +183,10 @@ def test_unit_range_ignores_rounding_noise():
     for scale in (1e-30, 1.0, 1e30):
         maps = torch.full((1, 2, 2), scale, requires_grad=True)
         noisy = maps * tensor([[[1.0, 1.0], [1.0, 1 + 1.2e-7]]])
-        unit_range(noisy).sum().backward()
-        assert unit_range(noisy).abs().max() == 0
+        normalise_maps(noisy).sum().backward()
+        assert normalise_maps(noisy).abs().max() == 0
         assert maps.grad.isfinite().all()
-    assert unit_range(tensor([[[1.0, 1.001]]])).tolist() == [[[0.0, 1.0]]]
+    assert normalise_maps(tensor([[[1.0, 1.001]]])).tolist() == [[[0.0, 1.0]]]
 
 
 def test_cross_entropy_looks_at_logits_alone():
@@ -198,7 +198,7 @@ def test_cross_entropy_looks_at_logits_alone():
 def test_entropy_of_maps_by_hand():
     """Uniform over four of four places: 1; over two of four: ln 2 / ln 4 = ½; one place: 0."""
     maps = tensor([[[1.0, 1], [1, 1]], [[1, 0], [0, 1]], [[0, 0], [0, 1]]], dtype=torch.float64)
-    assert entropy(maps).tolist() == pytest.approx([1, 0.5, 0], abs=1e-4)
+    assert spatial_entropy(maps).tolist() == pytest.approx([1, 0.5, 0], abs=1e-4)
 
 
 def test_cam_entropy_is_a_weighted_sum():
@@ -232,8 +232,8 @@ def test_perceptual_weights_change_the_gradient():
 
 def test_sample_weights_by_hand():
     given = tensor([2.0, 8.0, torch.nan])
-    assert sample_weights(given, "high", 4.0).tolist() == [0.5, 2.0, 1.0]
-    assert sample_weights(given, "low", 4.0).tolist() == [2.0, 0.5, 1.0]
+    assert scale_sample_weights(given, "high", 4.0).tolist() == [0.5, 2.0, 1.0]
+    assert scale_sample_weights(given, "low", 4.0).tolist() == [2.0, 0.5, 1.0]
 
 
 def test_divisive_by_hand():
@@ -267,10 +267,10 @@ def test_jensen_shannon_by_hand():
 
 
 def test_gaussian_keeps_constants_and_spreads_a_point():
-    assert gaussian(torch.ones(1, 3, 9, 7), 1.0).sub(1).abs().max() < 1e-6
+    assert blur_images(torch.ones(1, 3, 9, 7), 1.0).sub(1).abs().max() < 1e-6
     point = torch.zeros(1, 1, 15, 15, dtype=torch.float64)
     point[..., 7, 7] = 1
-    spread = gaussian(point, 1.5)[0, 0]
+    spread = blur_images(point, 1.5)[0, 0]
     assert spread.sum().item() == pytest.approx(1)
     assert (spread[7, 8] / spread[7, 7]).item() == pytest.approx(math.exp(-0.5 / 1.5**2))
     torch.testing.assert_close(spread, spread.T)

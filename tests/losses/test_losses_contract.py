@@ -12,62 +12,8 @@ from torch import tensor
 from cyborg.common.families import LOSSES
 from cyborg.losses._base import LossOutput
 from loss_batch import Batch, of_network
-from paths import REPOSITORY
 
 NAMES = LOSSES.names()
-
-# Options under which all of a loss's guidance comes from human maps; by default it has none.
-GUIDED: dict[str, dict[str, Any]] = {
-    # The entropy of a map needs no human map: a sample without one has it too.
-    "cam_entropy": {"beta": 0.5, "gamma": 0.0},
-    "perceptual_weight": {"alpha": 0.5},
-}
-
-# For each option another value, under further options where it would have no effect.
-OTHER: dict[str, dict[str, tuple[Any, dict[str, Any]]]] = {
-    "cam_entropy": {
-        "alpha": (0.9, {}),
-        "beta": (0.7, {}),
-        "gamma": (0.1, {}),
-        "target": ("predicted", {}),
-    },
-    "cross_entropy": {},
-    "cyborg": {
-        "alpha": ("dynamic", {}),
-        "target": ("true", {}),
-        "reduction": ("batch", {}),
-    },
-    "divisive": {"alpha": (0.9, {}), "form": ("opposed", {})},
-    "gradia": {"strength": (3.0, {})},
-    "harmonization": {"strength": (3.0, {}), "levels": (2, {}), "smoothing": (0.0, {})},
-    "perceptual_weight": {
-        "alpha": (0.3, {}),
-        "target": ("true", {"alpha": 0.3}),
-        "on": ("both", {"alpha": 0.3}),
-        "priority": ("low", {}),
-        "reference": (2.0, {}),
-    },
-    "res_g": {
-        "strength": (3.0, {}),
-        "eta": (0.2, {}),
-        "threshold": (0.9, {}),
-        "negative": ("unknown", {}),
-    },
-    "res_l": {
-        "strength": (3.0, {}),
-        "eta": (0.2, {}),
-        "threshold": (0.9, {}),
-        "negative": ("unknown", {}),
-    },
-    "right_reasons": {"strength": (3.0, {}), "per_pixel": (True, {})},
-    "sage": {
-        "triplet": (3.0, {}),
-        "margin": (1.5, {}),
-        "alignment": (3.0, {}),
-        "temperature": (1.0, {}),
-        "blur": (0.2, {}),
-    },
-}
 
 
 def finite(batch: Batch, out: LossOutput) -> bool:
@@ -80,8 +26,12 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_all_losses_of_the_family_are_here():
-    assert set(NAMES) == set(OTHER)
+def guiding_options(name: str) -> dict[str, Any]:
+    """Options under which the whole saliency term of a loss comes from human maps."""
+    return dict(LOSSES.find(name).guiding_options)
+
+
+def test_the_family_holds_the_losses_of_the_paper_and_its_relatives():
     assert {"cyborg", "cam_entropy", "harmonization", "right_reasons", "sage"} < set(NAMES)
 
 
@@ -99,31 +49,23 @@ def test_signature_options_and_source_agree(name):
     assert options == loss.options().model_dump()
     assert all(field.description for field in loss.options.model_fields.values())
     assert "Source:" in LOSSES.documentation(name)
-    assert set(options) == set(OTHER[name])
+    assert all(field.examples for field in loss.options.model_fields.values())
 
 
-def test_the_page_on_losses_has_every_loss_and_option(name):
-    page = (REPOSITORY / "docs" / "losses.md").read_text(encoding="utf-8")
-    sections = {
-        title.strip(): text
-        for section in page.split("\n## ")[1:]
-        for titles, _, text in [section.partition("\n")]
-        for title in titles.split(",")
-    }
-    options = LOSSES.find(name).options.model_fields
-    assert all(f"`{option}" in sections[name] for option in options)
-    assert len(sections) == len(NAMES)
-
-
-def test_every_option_changes_something(name):
-    for option, (value, further) in OTHER[name].items():
-        batch = Batch.tiny()
-        batch.present = tensor([True, True, True, False])
-        totals = []
-        for options in (further, {**further, option: value}):
-            out = batch.loss(name, **options)
-            totals.append([out.total, *batch.gradients(out.total)])
-        assert any((a - b).abs().max() > 1e-6 for a, b in zip(*totals, strict=True)), option
+def test_every_example_of_an_option_is_valid_and_changes_something(name):
+    loss = LOSSES.find(name)
+    base = guiding_options(name)
+    for option, field in loss.options.model_fields.items():
+        for value in field.examples or []:
+            changed = loss.options.model_validate({**base, option: value}).model_dump()
+            batch = Batch.tiny()
+            batch.present = tensor([True, True, True, False])
+            totals = []
+            for options in (base, changed):
+                out = batch.loss(name, **options)
+                totals.append([out.total, *batch.gradients(out.total)])
+            differences = [(a - b).abs().max() for a, b in zip(*totals, strict=True)]
+            assert max(differences) > 1e-6, f"{option}: {value}"
 
 
 def constant_features(batch: Batch) -> None:
@@ -194,7 +136,7 @@ def extreme_scores(batch: Batch) -> None:
 def test_finite_value_and_gradient(name, case):
     batch = Batch.tiny()
     case(batch)
-    out = batch.loss(name, **GUIDED.get(name, {}))
+    out = batch.loss(name, **guiding_options(name))
     assert finite(batch, out)
     assert out.total.dtype == torch.float32  # half precision is computed in float32
     assert all(part.shape == () for part in out[:3])
@@ -206,7 +148,7 @@ def test_without_maps_only_classification_is_left(name):
     """Whatever stands in for missing maps: the gradient is that of the classification term."""
     batch = Batch.tiny()
     all_maps_missing(batch)
-    options = GUIDED.get(name, {})
+    options = guiding_options(name)
     out = batch.loss(name, **options)
     assert out.saliency.item() == 0
     assert all(g.abs().max() == 0 for g in batch.gradients(batch.loss(name, **options).saliency))
@@ -214,10 +156,10 @@ def test_without_maps_only_classification_is_left(name):
 
 def test_invariant_to_order_of_samples(name):
     batch, order = Batch.tiny(), tensor([2, 0, 3, 1])
-    first = batch.loss(name, **GUIDED.get(name, {}))
+    first = batch.loss(name, **guiding_options(name))
     for field in ("images", "maps", "labels", "weights"):
         setattr(batch, field, getattr(batch, field)[order])
-    second = batch.loss(name, **GUIDED.get(name, {}))
+    second = batch.loss(name, **guiding_options(name))
     for a, b in zip(first[:3], second[:3], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
@@ -225,9 +167,9 @@ def test_invariant_to_order_of_samples(name):
 @pytest.mark.parametrize("factor", [0.01, 255.0])
 def test_invariant_to_scale_of_maps(name, factor):
     batch = Batch.tiny()
-    first = batch.loss(name, **GUIDED.get(name, {}))
+    first = batch.loss(name, **guiding_options(name))
     batch.maps = batch.maps * factor
-    second = batch.loss(name, **GUIDED.get(name, {}))
+    second = batch.loss(name, **guiding_options(name))
     # Harmonization adds 1e-5 to the deviation of a map, as published.
     tolerance = 5e-3 if name == "harmonization" else 1e-5
     torch.testing.assert_close(first.total, second.total, rtol=tolerance, atol=1e-6)
@@ -236,9 +178,9 @@ def test_invariant_to_scale_of_maps(name, factor):
 def test_accepts_uint8_maps(name):
     batch = Batch.tiny()
     batch.maps = (batch.maps * 255).round()
-    first = batch.loss(name, **GUIDED.get(name, {}))
+    first = batch.loss(name, **guiding_options(name))
     batch.maps = batch.maps.to(torch.uint8)
-    second = batch.loss(name, **GUIDED.get(name, {}))
+    second = batch.loss(name, **guiding_options(name))
     # The resizing of integers rounds, where a loss resizes.
     torch.testing.assert_close(first.total, second.total, rtol=1e-4, atol=1e-4)
 
@@ -247,7 +189,7 @@ def test_accepts_uint8_maps(name):
 def test_a_sample_without_map_may_hold_anything(name, filling):
     batch = Batch.tiny()
     batch.present = tensor([True, True, True, False])
-    options = GUIDED.get(name, {})
+    options = guiding_options(name)
     clean = batch.loss(name, **options)
     batch.maps = batch.maps.clone()
     batch.maps[3] = filling
@@ -259,7 +201,7 @@ def test_a_sample_without_map_may_hold_anything(name, filling):
 
 def test_a_sample_without_map_adds_no_saliency_gradient(name):
     """The saliency gradient of three samples with a map is theirs alone, whatever the fourth is."""
-    options = GUIDED.get(name, {})
+    options = guiding_options(name)
     gradients = []
     for scale in (1.0, 5.0):
         batch = Batch.tiny()
@@ -277,17 +219,17 @@ def test_stays_in_double_precision(name):
     batch.net.double()
     batch.images, batch.maps = batch.images.double(), batch.maps.double()
     batch.weights = batch.weights.double()
-    double = batch.loss(name, **GUIDED.get(name, {}))
+    double = batch.loss(name, **guiding_options(name))
     assert double.total.dtype == torch.float64
     batch.net.float()
     batch.images, batch.maps = batch.images.float(), batch.maps.float()
-    single = batch.loss(name, **GUIDED.get(name, {}))
+    single = batch.loss(name, **guiding_options(name))
     torch.testing.assert_close(single.total.double(), double.total, rtol=1e-4, atol=1e-5)
 
 
 def decreases(batch: Batch, name: str, optimiser: torch.optim.Optimizer) -> None:
     """Twenty steps on two images; the loss ends lower than it began."""
-    options = dict(GUIDED.get(name, {}))
+    options = guiding_options(name)
     if name == "right_reasons":
         options["strength"] = 1.0  # the default is for images of 28 pixels
     totals = []
@@ -319,7 +261,7 @@ def real(request: pytest.FixtureRequest) -> Batch:
 
 
 def test_real_networks_get_finite_gradients_in_features_and_head(name, real):
-    out = real.loss(name, **GUIDED.get(name, {}))
+    out = real.loss(name, **guiding_options(name))
     assert all(bool(part.isfinite()) for part in out[:3])
     names = [key for key, _ in real.net.named_parameters()]
     gradients = dict(zip(names, real.gradients(out.total), strict=True))

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn, tensor
 
-from cyborg.losses._res import labels_of, threshold
+from cyborg.losses._res import find_threshold, label_pixels
 from cyborg.losses.gradia import gradia_loss
-from cyborg.losses.harmonization import harmonization_loss, pyramid
-from cyborg.losses.res_g import res_g_loss, widen
+from cyborg.losses.harmonization import build_pyramid, harmonization_loss
+from cyborg.losses.res_g import res_g_loss, widen_marks
 from cyborg.losses.res_l import create_imputation, res_l_loss
 from cyborg.losses.right_reasons import right_reasons_loss
 
@@ -130,7 +130,7 @@ def test_gradient_of_harmonization_equals_differences_of_loops(linear):
 def test_pyramid_of_odd_and_even_sides_equals_loops():
     for height, width in [(5, 6), (8, 7), (1, 3), (16, 16)]:
         map_ = waves(1, height, width, step=0.77)
-        levels = pyramid(map_, 4)
+        levels = build_pyramid(map_, 4)
         expected = map_[0].numpy()
         for level in levels:
             np.testing.assert_allclose(level[0].numpy(), expected, atol=1e-14)
@@ -343,17 +343,17 @@ def test_res_l_imputes_from_224_pixels_to_7_as_published():
 def test_thresholds_by_hand():
     model = tensor([0.1, 0.2, 0.6, 0.9])
     # Everything between .2 and .6 separates both; the first candidate is .2 and a little.
-    assert threshold(model, tensor([-1.0, -1, 1, 1])).item() == pytest.approx(0.2001)
+    assert find_threshold(model, tensor([-1.0, -1, 1, 1])).item() == pytest.approx(0.2001)
     # Positives only: all are kept from the lowest on.
-    assert threshold(model, tensor([0.0, 1, 1, 1])).item() == pytest.approx(0.2)
-    assert threshold(model, torch.zeros(4)).item() == 0
+    assert find_threshold(model, tensor([0.0, 1, 1, 1])).item() == pytest.approx(0.2)
+    assert find_threshold(model, torch.zeros(4)).item() == 0
 
 
 def test_labels_by_hand():
     human = tensor([[[0.0, 4, 8]], [[3, 3, 3]]])
-    assert labels_of(human, 0.5, "unknown").tolist() == [[[0, 1, 1]], [[0, 0, 0]]]
-    assert labels_of(human, 0.6, "avoid").tolist() == [[[-1, -1, 1]], [[0, 0, 0]]]
-    assert labels_of(human, 0.0, "avoid").tolist() == [[[-1, 1, 1]], [[0, 0, 0]]]
+    assert label_pixels(human, 0.5, "unknown").tolist() == [[[0, 1, 1]], [[0, 0, 0]]]
+    assert label_pixels(human, 0.6, "avoid").tolist() == [[[-1, -1, 1]], [[0, 0, 0]]]
+    assert label_pixels(human, 0.0, "avoid").tolist() == [[[-1, 1, 1]], [[0, 0, 0]]]
 
 
 def test_widening_by_hand():
@@ -361,7 +361,7 @@ def test_widening_by_hand():
     point = torch.zeros(1, 5, 5)
     point[0, 2, 2] = 1
     expected = tensor([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]])
-    torch.testing.assert_close(widen(point)[0, 1:4, 1:4], expected, rtol=1e-4, atol=1e-6)
-    assert widen(point)[0, 0].sum() == 0
+    torch.testing.assert_close(widen_marks(point)[0, 1:4, 1:4], expected, rtol=1e-4, atol=1e-6)
+    assert widen_marks(point)[0, 0].sum() == 0
     # In three pixels each corner mirrors the middle on both sides: as bright as the middle.
-    torch.testing.assert_close(widen(point[:, 1:4, 1:4]), torch.ones(1, 3, 3))
+    torch.testing.assert_close(widen_marks(point[:, 1:4, 1:4]), torch.ones(1, 3, 3))

@@ -13,85 +13,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cyborg.common.decode import decode
 from cyborg.common.errors import UserError
+from cyborg.common.tables import PACK_TABLE
 from cyborg.config.experiment import Experiment
 from cyborg.pack import pack as stage
 from cyborg.pack import packing
-from cyborg.pack.pack import pack, read_index
-
-RED, WHITE = (255, 0, 0), (255, 255, 255)
+from cyborg.pack.pack import pack
 
 
 def stored(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-def pixels(data: bytes) -> np.ndarray:
-    image = decode(data)
-    assert image.mode == "RGB"
-    return np.asarray(image)
-
-
-def test_transparency_is_laid_over_white() -> None:
-    image = Image.new("RGBA", (3, 1), (255, 0, 0, 255))
-    image.putpixel((1, 0), (0, 0, 0, 0))
-    image.putpixel((2, 0), (0, 0, 0, 128))
-    found = pixels(stored(image))[0]
-    assert found[0].tolist() == list(RED)
-    assert found[1].tolist() == list(WHITE)
-    assert abs(found[2].astype(int) - 127).max() <= 1
-    grey = Image.new("LA", (1, 1), (0, 0))
-    assert pixels(stored(grey))[0, 0].tolist() == list(WHITE)
-
-
-def test_palettes_with_and_without_transparency() -> None:
-    image = Image.new("P", (2, 1))
-    image.putpalette([255, 0, 0, 0, 255, 0])
-    image.putpixel((1, 0), 1)
-    assert pixels(stored(image))[0].tolist() == [[255, 0, 0], [0, 255, 0]]
-    assert pixels(stored(image, transparency=1))[0].tolist() == [[255, 0, 0], list(WHITE)]
-
-
-def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
-    values = np.array([[0, 257, 32768, 65535]], dtype=np.uint16)
-    assert pixels(stored(Image.fromarray(values)))[0, :, 0].tolist() == [0, 1, 128, 255]
-
-
-def test_grey_one_bit_and_cmyk() -> None:
-    assert pixels(stored(Image.new("L", (1, 1), 77)))[0, 0].tolist() == [77] * 3
-    assert pixels(stored(Image.new("1", (1, 1), 1)))[0, 0].tolist() == [255] * 3
-    cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
-    red = pixels(stored(cmyk, "JPEG", quality=100))[0, 0]
-    assert abs(red.astype(int) - RED).max() < 6
-
-
-def test_exif_rotation_is_applied() -> None:
-    image = Image.new("RGB", (2, 1), WHITE)
-    image.putpixel((0, 0), RED)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
-    found = pixels(stored(image, exif=exif))
-    assert found.shape == (2, 1, 3)
-    assert found[:, 0].tolist() == [list(RED), list(WHITE)]
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"", "cannot identify"),
-        (b"no image", "cannot identify"),
-        (stored(Image.new("RGB", (64, 64), RED))[:-40], "."),
-        (stored(Image.effect_noise((64, 64), 50).convert("RGB"), "JPEG")[:900], "truncated"),
-        (stored(Image.new("F", (4, 4), 0.5), "TIFF"), "floating-point"),
-    ],
-)
-def test_what_does_not_decode_says_why(data: bytes, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason) as error:
-        decode(data)
-    assert "object at" not in str(error.value)
 
 
 class Project:
@@ -158,7 +91,7 @@ def project(tmp_path: Path) -> Project:
 
 def test_rows_are_the_resized_images_in_the_order_of_the_index(project: Project) -> None:
     project.run()
-    index = read_index(project.root)
+    index = PACK_TABLE.read(project.root)
     assert index.columns.tolist() == ["kind", "size", "source", "image", "row", "sha256"]
     assert index.equals(index.sort_values(index.columns[:5].tolist(), ignore_index=True))
     assert len(index) == 2 * (10 + 2)
@@ -194,7 +127,7 @@ def test_processes_and_one_process_write_the_same_bytes(
     other = Project(tmp_path / "other")
     monkeypatch.setattr(stage, "FEW", 0)
     monkeypatch.setattr(stage, "CHUNK", 2)
-    monkeypatch.setattr(stage, "processors", lambda: 2)
+    monkeypatch.setattr(stage, "count_processors", lambda: 2)
     other.run()
     assert other.files() == project.files()
 
@@ -229,7 +162,7 @@ def test_only_what_changed_is_packed_again(
     assert seen == []
     assert project.files() == first
 
-    image = Image.new("RGB", (40, 60), RED)
+    image = Image.new("RGB", (40, 60), (255, 0, 0))
     digest = project._put("real/sub/2.jpg", stored(image, "JPEG"))
     project.manifest.loc[project.manifest["image"] == "real/sub/2.jpg", "sha256"] = digest
     project.write()
@@ -335,6 +268,6 @@ def test_without_maps_and_without_a_former_run(tmp_path: Path) -> None:
     project.maps = project.maps.iloc[:0]
     project.write()
     project.run(sizes=(32,))
-    assert set(read_index(tmp_path)["kind"]) == {"images"}
+    assert set(PACK_TABLE.read(tmp_path)["kind"]) == {"images"}
     with pytest.raises(UserError, match="dvc repro pack"):
-        read_index(tmp_path / "elsewhere")
+        PACK_TABLE.read(tmp_path / "elsewhere")

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from cyborg.catalogue.sources import catalogue
-from cyborg.config.load import load
+from cyborg.config.load import load_experiment
 from cyborg.grid.plan import specifications
 from paths import REPOSITORY
 
@@ -17,7 +17,7 @@ NETWORKS = {"resnet50": 224, "densenet121": 224, "inception_v3": 299, "xception"
 @pytest.fixture(scope="module")
 def cells() -> list[dict]:
     """All specifications of params/paper.yaml."""
-    return specifications(load(REPOSITORY / "params/paper.yaml"))
+    return specifications(load_experiment(REPOSITORY / "params/paper.yaml"))
 
 
 def test_the_number_of_cells(cells):

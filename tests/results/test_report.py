@@ -16,8 +16,8 @@ import pytest
 import fake_results
 from cyborg.common.errors import UserError
 from cyborg.common.families import SECTIONS
+from cyborg.common.ranking import compute_auc
 from cyborg.results import analysis, cells, gallery, tables
-from cyborg.results.metrics.ranking import auc
 from cyborg.results.report import report
 from cyborg.results.sections import comparisons
 from fake_results import experiment, make
@@ -60,7 +60,8 @@ def test_auc_table_holds_what_the_scores_say(done: Path) -> None:
     for path in (done / "runs/evaluate/small_cnn/cyborg").glob("*/*/scores.parquet"):
         scores = pd.read_parquet(path)
         scores = scores[scores["set"] == "kind_b"]
-        aucs.append(auc(scores["score"].to_numpy(), (scores["label"] == "synthetic").to_numpy()))
+        positives = (scores["label"] == "synthetic").to_numpy()
+        aucs.append(compute_auc(scores["score"].to_numpy(), positives))
     assert row["auc_mean"] == pytest.approx(np.mean(aucs), abs=1e-6)
     assert row["auc_sd"] == pytest.approx(np.std(aucs, ddof=1), abs=1e-6)
     assert row["ci_low"] < row["auc_mean"] < row["ci_high"]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cyborg.common.ranking import compute_auc
 from cyborg.results import statistics
-from cyborg.results.metrics.ranking import auc
 
 TRUTH = np.array([False] * 4 + [True] * 3)
 SCORES = np.array([[0.1, 0.4, 0.4, 0.8, 0.4, 0.7, 0.9], [0.3, 0.2, 0.6, 0.5, 0.6, 0.5, 0.8]])
@@ -58,7 +58,7 @@ def test_delong_agrees_with_loops(seed: int, m: int, n: int, k: int) -> None:
     expected = loops(scores, positives)
     np.testing.assert_allclose(aucs, expected[0], atol=1e-12)
     np.testing.assert_allclose(covariance, expected[1], atol=1e-12)
-    assert aucs == pytest.approx([auc(row, positives) for row in scores])
+    assert aucs == pytest.approx([compute_auc(row, positives) for row in scores])
 
 
 def test_contrast_is_the_paired_test() -> None:
@@ -124,7 +124,7 @@ def test_weighted_auc_is_the_auc_of_repeated_images(seed: int) -> None:
     weights = np.concatenate(
         [random.multinomial(8, [1 / 8] * 8, 5), random.multinomial(12, [1 / 12] * 12, 5)], axis=1
     )
-    expected = [auc(np.repeat(scores, w), np.repeat(positives, w)) for w in weights]
+    expected = [compute_auc(np.repeat(scores, w), np.repeat(positives, w)) for w in weights]
     assert statistics.weighted_auc(scores, positives, weights) == pytest.approx(expected)
 
 
@@ -160,7 +160,7 @@ def test_bootstrap_and_delong_agree_on_the_error() -> None:
     drawn = statistics.resampled_auc(scores, truth, np.arange(300).astype(str), 3000, 0)
     _, covariance = statistics.delong(scores, truth)
     assert drawn.std() == pytest.approx(math.sqrt(covariance[0, 0]), rel=0.06)
-    assert drawn.mean() == pytest.approx(auc(scores[0], truth), abs=0.003)
+    assert drawn.mean() == pytest.approx(compute_auc(scores[0], truth), abs=0.003)
 
 
 def test_first_order_is_near_the_exact_resampling() -> None:

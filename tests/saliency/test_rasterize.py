@@ -184,7 +184,7 @@ def test_stage_gives_the_same_bytes_again_and_in_parallel(
     rasterize(recipes, project, workers=1)
     first = content()
     assert len(first) == 5
-    monkeypatch.setattr("cyborg.common.workers.FEW", 1)
+    monkeypatch.setattr("cyborg.common.workers.JOBS_PER_WORKER", 1)
     rasterize(recipes, project, workers=2)
     assert content() == first
 
@@ -203,7 +203,7 @@ def test_failure_leaves_earlier_maps(project: Path) -> None:
 def test_killed_between_the_renames_recovers(project: Path) -> None:
     rasterize(experiment(), project, workers=1)
     (project / "data/saliency").rename(project / "data/.saliency.old")
-    (project / "data/.saliency.part").mkdir()
+    (project / "data/.saliency.new").mkdir()
     write(project, {"images": "?"})
     with pytest.raises(UserError):
         rasterize(experiment(), project, workers=1)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.families import PREPARATIONS
-from cyborg.config.load import load
+from cyborg.config.load import load_experiment
 from cyborg.grid.layout import cell_name
 from cyborg.grid.plan import specifications
 from cyborg.models.autoencoder import Autoencoder, pyramid
@@ -287,7 +287,7 @@ def experiment(tmp_path: Path, **variants: Any) -> Any:
     params["variants"] |= variants
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(params, sort_keys=False))
-    return load(path)
+    return load_experiment(path)
 
 
 FAMILY = {
@@ -338,12 +338,12 @@ def test_the_autoencoders_options_change_it_and_what_starts_from_it(tmp_path: Pa
 
 
 def test_a_cell_depends_on_the_code_of_its_own_preparations_only(tmp_path: Path):
-    from cyborg.common.closure import closure
+    from cyborg.common.closure import collect_modules
 
-    assert "cyborg.training.preparations.blur" not in closure(["cyborg.training.train"])
-    assert "cyborg.models.autoencoder" not in closure(["cyborg.training.train"])
-    assert "cyborg.models.autoencoder" in closure(["cyborg.training.pretrain"])
-    assert "cyborg.training.train" not in closure(["cyborg.training.pretrain"])
+    assert "cyborg.training.preparations.blur" not in collect_modules(["cyborg.training.train"])
+    assert "cyborg.models.autoencoder" not in collect_modules(["cyborg.training.train"])
+    assert "cyborg.models.autoencoder" in collect_modules(["cyborg.training.pretrain"])
+    assert "cyborg.training.train" not in collect_modules(["cyborg.training.pretrain"])
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from torch import nn
 
 import cyborg.losses
 import cyborg.training.train
-from cyborg.common.closure import closure
+from cyborg.common.closure import collect_modules
 from cyborg.common.errors import UserError
 from cyborg.common.families import LOSSES
 from cyborg.common.schema import Parameters
@@ -33,7 +33,7 @@ from cyborg.training.machine import device, explained, prepare
 from cyborg.training.objective import Objective
 from cyborg.training.optimisation import learning_rate, optimiser
 from cyborg.training.train import train, train_cell
-from cyborg.training.validation import auc, gain, rank_auc
+from cyborg.training.validation import auc, gain
 from tiny_project import project, train_spec
 
 FILES = ["environment.json", "history.csv", "model.safetensors", "result.json"]
@@ -428,9 +428,6 @@ def test_the_auc_is_that_of_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 10, (40, 3)) / 10  # many ties
     labels = np.concatenate([[0, 1, 2], rng.integers(0, 3, 37)])
-    assert rank_auc(scores[:, 0], labels == 0) == pytest.approx(
-        roc_auc_score(labels == 0, scores[:, 0])
-    )
     two = auc(scores[:, :2], np.minimum(labels, 1))
     assert two == pytest.approx(roc_auc_score(labels > 0, scores[:, 1]))
     each = [roc_auc_score(labels == k, scores[:, k]) for k in range(3)]
@@ -438,11 +435,18 @@ def test_the_auc_is_that_of_scikit_learn(seed: int) -> None:
 
 
 def test_the_auc_by_hand() -> None:
-    """Of 2 x 2 pairs two are in order and one is tied: (2 + 1/2) / 4."""
-    scores = np.array([0.1, 0.4, 0.4, 0.9])
-    assert rank_auc(scores, np.array([False, True, False, True])) == pytest.approx(3.5 / 4)
-    assert rank_auc(scores, np.array([True, False, True, False])) == pytest.approx(0.5 / 4)
-    assert math.isnan(rank_auc(scores, np.ones(4, dtype=bool)))
+    """Of 2 x 2 pairs three are in order and one is tied: (3 + 1/2) / 4."""
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.1, 0.9]])
+    assert auc(scores, np.array([0, 1, 0, 1])) == pytest.approx(3.5 / 4)
+    assert auc(scores, np.array([1, 0, 1, 0])) == pytest.approx(0.5 / 4)
+
+
+def test_an_auc_that_does_not_exist_is_nan() -> None:
+    scores = np.array([[0.9, 0.1], [0.6, 0.4]])
+    assert math.isnan(auc(scores, np.ones(2, dtype=np.int64)))
+    assert math.isnan(auc(np.full((2, 2), math.nan), np.array([0, 1])))
+    three = np.full((4, 3), 1 / 3)
+    assert math.isnan(auc(three, np.array([0, 1, 1, 0])))
 
 
 def test_gains_have_a_direction() -> None:
@@ -533,7 +537,7 @@ def test_device_and_threads_are_checked(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_cell_does_not_depend_on_the_orchestration() -> None:
-    modules = set(closure(["cyborg.training.train", "cyborg.evaluation.evaluate"]))
+    modules = set(collect_modules(["cyborg.training.train", "cyborg.evaluation.evaluate"]))
     allowed = {"cyborg.config", "cyborg.config.networks", "cyborg.config.training"}
     assert {m for m in modules if m.startswith("cyborg.config")} == allowed
     assert not [m for m in modules if m.startswith(("cyborg.grid", "cyborg.results", "cyborg.cli"))]

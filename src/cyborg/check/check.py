@@ -16,8 +16,8 @@ from cyborg.check.confounds import baselines, beyond_chance, cross_validated
 from cyborg.check.leaks import Findings, generators, leaks, sets_of
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import write_json, write_text
+from cyborg.common.tables import IMAGE_TABLE, MANIFEST_TABLE, MAP_TABLE
 from cyborg.config.experiment import Experiment
-from cyborg.split.split import IMAGES, MANIFEST, SALIENCY, table
 
 RESULTS = Path("results")
 FEW = 50
@@ -38,10 +38,10 @@ def check(experiment: Experiment, root: Path = Path()) -> None:
 
     The report has no time stamps: equal data, equal bytes.
     """
-    images = table(root / IMAGES, "download")
+    images = IMAGE_TABLE.read(root)
     images = images[images["source"].isin(experiment.data.sources())]
-    maps = table(root / SALIENCY, "rasterize")
-    manifest = table(root / MANIFEST, "split")
+    maps = MAP_TABLE.read(root, ["image", "file", "width", "height"])
+    manifest = MANIFEST_TABLE.read(root)
     extra = [c for c in images.columns if c not in manifest.columns]
     used = manifest.merge(images[["image", *extra]], on="image", how="left", validate="1:1")
 
@@ -53,8 +53,10 @@ def check(experiment: Experiment, root: Path = Path()) -> None:
     generators(experiment, used, findings)
     if used["hash"].isna().any():
         stale = used.loc[used["hash"].isna(), "image"].iloc[0]
-        what = f"`{stale}` is not in {IMAGES}"
-        findings.errors.append(UserError(what, where=MANIFEST, hint="run `dvc repro split`"))
+        what = f"`{stale}` is not in {IMAGE_TABLE.path}"
+        findings.errors.append(
+            UserError(what, where=MANIFEST_TABLE.path, hint="run `dvc repro split`")
+        )
     else:
         pairs = leaks(experiment, used, root, findings)
         _confounds(experiment, used, root, findings)

@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix, hstack
-from scipy.stats import rankdata
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from cyborg.common.ranking import compute_auc
 from cyborg.split.duplicates import Thumbnails
 from cyborg.split.split import draw
 
@@ -157,7 +157,7 @@ def baselines(
         if len(set(truth)) == 2:
             rows = position[test["image"]].to_numpy()
             found[name] = {
-                kind: round(auc(truth, values[rows]), 4) for kind, values in scores.items()
+                kind: round(compute_auc(values[rows], truth), 4) for kind, values in scores.items()
             }
     return found
 
@@ -175,19 +175,9 @@ def _mean_auc(
     for number in range(fold.max() + 1):
         out = fold == number
         if len(set(y[out])) == 2 and len(set(y[~out])) == 2:
-            values.append(auc(y[out], scores(x[~out], y[~out], x[out])))
+            values.append(compute_auc(scores(x[~out], y[~out], x[out]), y[out]))
     # Four digits: the last ones differ between processors and mean nothing.
     return round(float(np.mean(values)), 4) if values else None
-
-
-def auc(truth: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the ROC curve: the Mann-Whitney statistic, ties count one half.
-
-    truth: bool [N], both values present; scores: [N].
-    """
-    positives = int(truth.sum())
-    ranks = float(rankdata(scores)[truth].sum())
-    return (ranks / positives - (positives + 1) / 2) / (len(truth) - positives)
 
 
 def _tree(x: np.ndarray, y: np.ndarray, test: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from cyborg.common.errors import UserError
+from cyborg.common.tables import MANIFEST_TABLE
 from cyborg.config.experiment import Experiment
 from cyborg.split.duplicates import Thumbnails, near_duplicates
-from cyborg.split.split import MANIFEST
 
 SHOWN = 10
 """Mistakes of one kind that are named one by one."""
@@ -91,7 +91,7 @@ def leaks(
     found = [
         UserError(
             f"`{row.image}` is a test image, images of its group `{row.group}` are trained on",
-            where=MANIFEST,
+            where=MANIFEST_TABLE.path,
             hint="run `dvc repro --force split`",
         )
         for row in shared.itertuples()
@@ -115,7 +115,7 @@ def leaks(
         UserError(
             f"test image `{row.a}` looks like `{row.b}`, which is trained on "
             f"({row.distance} bits, correlation {row.correlation:.3f})",
-            where=MANIFEST,
+            where=MANIFEST_TABLE.path,
             hint="set split.join_near_duplicates: true, or take one of them out; where they are "
             "different pictures, raise check.near_duplicate_correlation",
         )
@@ -129,7 +129,7 @@ def leaks(
             UserError(
                 f"{len(chosen)} pairs of validation and training images look the same, "
                 f"e.g. `{chosen['a'].iloc[0]}` and `{chosen['b'].iloc[0]}`",
-                where=MANIFEST,
+                where=MANIFEST_TABLE.path,
                 hint="the epoch is chosen by images that were partly learnt by heart",
             )
         )
@@ -138,7 +138,7 @@ def leaks(
         findings.warnings.append(
             UserError(
                 f"{contradictory} files are in training with two labels",
-                where=MANIFEST,
+                where=MANIFEST_TABLE.path,
                 hint="keep one of them",
             )
         )

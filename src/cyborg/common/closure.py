@@ -6,18 +6,20 @@ import ast
 from functools import cache
 from pathlib import Path
 
-from cyborg.common.files import canonical, sha256_bytes, sha256_file
+from cyborg.common.files import encode_canonically, sha256_bytes, sha256_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def code_hash(starts: list[str], package: Path = PACKAGE) -> str:
+def hash_code(starts: list[str], package: Path = PACKAGE) -> str:
     """sha256 over names and contents of all modules reached from `starts` (dotted names)."""
-    files = closure(starts, package)
-    return sha256_bytes(canonical({name: sha256_file(path) for name, path in files.items()}))
+    files = collect_modules(starts, package)
+    return sha256_bytes(
+        encode_canonically({name: sha256_file(path) for name, path in files.items()})
+    )
 
 
-def closure(starts: list[str], package: Path = PACKAGE) -> dict[str, Path]:
+def collect_modules(starts: list[str], package: Path = PACKAGE) -> dict[str, Path]:
     """Modules of the package reached from `starts` by import statements, with their files.
 
     Members of a family are imported by name at run time, which no static reading sees: the caller

@@ -1,10 +1,11 @@
-"""Files that are either complete or absent: write under a temporary name, fsync, rename."""
+"""Write files and folders that are either complete or absent: write beside, sync, rename."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it is synced and renamed to `path`.
+def replacing_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write. On success, rename it to `path`.
 
-    On any error the temporary file is removed and what stood at `path` before is untouched.
-    Raises UserError where the disk is full or the folder cannot be written.
+    After an error the temporary file is gone, and an earlier file at `path` is as it was. Raises
+    UserError if the disk is full or the folder cannot be written.
     """
     path = Path(path)
     try:
@@ -32,35 +33,63 @@ def replacing(path: str | Path) -> Iterator[Path]:
         )
         os.close(handle)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise describe_write_error(path, error) from error
     temporary = Path(name)
     try:
         yield temporary
         # mkstemp makes files that only their owner may read; give the usual rights.
-        temporary.chmod(0o666 & ~_umask())
-        sync(temporary)
+        temporary.chmod(0o666 & ~_read_umask())
+        sync_to_disk(temporary)
         temporary.replace(path)
-        sync(path.parent)
+        sync_to_disk(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
+        raise describe_write_error(path, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def unwritable(path: Path, error: OSError) -> UserError:
-    """The message for an operating-system error met while writing `path`."""
+@contextmanager
+def replacing_folder(folder: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder` to fill. On success, rename it to `folder`.
+
+    After an error the new folder is gone, and an earlier `folder` is as it was. If the process is
+    killed, the next call cleans up. Raises UserError if the disk is full or the parent cannot be
+    written.
+    """
+    folder = Path(folder)
+    new, old = (folder.with_name(f".{folder.name}.{end}") for end in ("new", "old"))
+    try:
+        if old.exists() and not folder.exists():  # killed between the two renames below
+            old.rename(folder)
+        for leftover in (new, old):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        new.mkdir(parents=True)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise describe_write_error(folder, error) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def describe_write_error(path: Path, error: OSError) -> UserError:
+    """Return the UserError for an operating-system error that occurred while writing `path`."""
     return UserError(
         f"cannot be written: {error.strerror or error}",
         where=path,
-        hint="free some space or make the folder writable, then run the same command again; "
-        "earlier results are intact",
+        hint="free some space or make the folder writable, then run the same command again. "
+        "Earlier results are intact",
     )
 
 
-def sync(path: Path) -> None:
-    """Force a file or folder to disk."""
+def sync_to_disk(path: Path) -> None:
+    """Force the content of a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -70,7 +99,7 @@ def sync(path: Path) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically (UTF-8, newline `\\n`)."""
-    with replacing(path) as temporary:
+    with replacing_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -81,12 +110,12 @@ def write_json(path: str | Path, value: Any) -> None:
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
     """Write a Parquet table atomically, without its row labels."""
-    with replacing(path) as temporary:
+    with replacing_file(path) as temporary:
         table.to_parquet(temporary, index=False)
 
 
 def read_json(path: str | Path) -> Any:
-    """Read JSON; a missing or broken file is a UserError that names it."""
+    """Read a JSON file. Raises UserError, with the path, if it is missing or broken."""
     path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -97,23 +126,27 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"is not valid JSON: {error}", where=path) from error
 
 
-def canonical(value: Any) -> bytes:
-    """The one byte string that stands for a JSON value: sorted keys, no blanks, no NaN."""
+def encode_canonically(value: Any) -> bytes:
+    """Encode a JSON value as bytes that depend on the value only: sorted keys, no blanks, no NaN.
+
+    >>> encode_canonically({"b": 1, "a": [True, None]})
+    b'{"a":[true,null],"b":1}'
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def sha256_bytes(data: bytes) -> str:
-    """Hexadecimal sha256 of bytes."""
+    """Return the hexadecimal sha256 of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: str | Path) -> str:
-    """Hexadecimal sha256 of a file's content."""
+    """Return the hexadecimal sha256 of a file's content."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _umask() -> int:
+def _read_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

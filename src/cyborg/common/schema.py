@@ -18,14 +18,14 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True)
 
 
-Line = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
-def mistakes(
+def collect_mistakes(
     error: ValidationError,
     model: type[BaseModel],
     path: str | Path,
-    prefix: Line = (),
+    prefix: KeyPath = (),
     lines: Any = None,
 ) -> UserErrors:
     """Turn pydantic's report into one message per mistake.
@@ -35,7 +35,7 @@ def mistakes(
     """
     found: list[UserError] = []
     for item in error.errors():
-        location: Line = tuple(part for part in item["loc"] if not _is_tag(part))
+        location: KeyPath = tuple(part for part in item["loc"] if not _is_tag(part))
         key = ".".join(str(part) for part in (*prefix, *location))
         line = lines((*prefix, *location)) if lines else None
         where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
@@ -66,7 +66,7 @@ def _fields(annotation: Any) -> dict[str, FieldInfo]:
     return {}
 
 
-def _field(model: type[BaseModel], location: Line) -> FieldInfo | None:
+def _field(model: type[BaseModel], location: KeyPath) -> FieldInfo | None:
     fields, field = model.model_fields, None
     for part in location:
         if part in fields:
@@ -75,7 +75,7 @@ def _field(model: type[BaseModel], location: Line) -> FieldInfo | None:
     return field
 
 
-def _nearest(model: type[BaseModel], location: Line) -> str:
+def _nearest(model: type[BaseModel], location: KeyPath) -> str:
     fields = model.model_fields
     for part in location[:-1]:
         if part in fields:

@@ -13,13 +13,13 @@ from ruamel.yaml.error import YAMLError
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.families import CONTROLS, FORMATS, LOSSES
 from cyborg.common.registry import suggest_name
-from cyborg.common.schema import Line, mistakes
+from cyborg.common.schema import KeyPath, collect_mistakes
 from cyborg.config import preparations
 from cyborg.config.experiment import NAME, Experiment, Variant
 from cyborg.config.training import Training
 
 
-def load(path: str | Path = "params.yaml") -> Experiment:
+def load_experiment(path: str | Path = "params.yaml") -> Experiment:
     """Read and check an experiment.
 
     Raises UserErrors naming file, line, key, what was expected and the nearest valid name, for
@@ -29,7 +29,7 @@ def load(path: str | Path = "params.yaml") -> Experiment:
     try:
         experiment = Experiment.model_validate(_plain(raw))
     except ValidationError as error:
-        raise mistakes(error, Experiment, path, lines=lambda key: _line(raw, key)) from None
+        raise collect_mistakes(error, Experiment, path, lines=lambda key: _line(raw, key)) from None
     found = _names(experiment, raw, path) + _references(experiment, raw, path)
     for name in experiment.variants:
         found += _options(experiment.variants[name], name, raw, path)
@@ -47,14 +47,14 @@ def load(path: str | Path = "params.yaml") -> Experiment:
     return experiment
 
 
-def loss_options(variant: Variant) -> dict[str, Any]:
+def resolve_loss_options(variant: Variant) -> dict[str, Any]:
     """The options of a variant's loss with defaults filled in (cyborg/losses/<loss>.py)."""
     options = LOSSES.find(variant.loss).options
     resolved: dict[str, Any] = options.model_validate(variant.options).model_dump(mode="json")
     return resolved
 
 
-def training(experiment: Experiment, architecture: str, variant: str) -> Training:
+def resolve_training(experiment: Experiment, architecture: str, variant: str) -> Training:
     """`training` with the overrides of the architecture, then those of the variant."""
     merged = experiment.training.model_dump()
     for changes in (
@@ -98,7 +98,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _line(raw: Any, key: Line) -> int | None:
+def _line(raw: Any, key: KeyPath) -> int | None:
     """Line of a key in the file, counted from one; of its nearest parent where it is absent."""
     line, place = None, raw
     for part in key:
@@ -188,7 +188,7 @@ def _references(experiment: Experiment, raw: Any, path: str | Path) -> list[User
                 Training.model_validate(_merge(experiment.training.model_dump(), row.training))
             except ValidationError as error:
                 prefix = (kind, name, "training")
-                found += mistakes(
+                found += collect_mistakes(
                     error, Training, path, prefix, lambda key: _line(raw, key)
                 ).mistakes
     return found
@@ -203,5 +203,7 @@ def _options(variant: Variant, name: str, raw: Any, path: str | Path) -> list[Us
         options.model_validate(variant.options)
     except ValidationError as error:
         both = type("Both", (Variant, options), {})
-        return mistakes(error, both, path, ("variants", name), lambda key: _line(raw, key)).mistakes
+        return collect_mistakes(
+            error, both, path, ("variants", name), lambda key: _line(raw, key)
+        ).mistakes
     return []

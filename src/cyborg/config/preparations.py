@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from cyborg.common.errors import UserError
 from cyborg.common.families import PREPARATIONS
 from cyborg.common.registry import suggest_name
-from cyborg.common.schema import Line, mistakes
+from cyborg.common.schema import KeyPath, collect_mistakes
 from cyborg.config.experiment import Experiment, Variant
 
 
@@ -28,7 +28,7 @@ def mistaken(
     name: str,
     path: str | Path,
     where: Callable[..., str],
-    lines: Callable[[Line], int | None],
+    lines: Callable[[KeyPath], int | None],
 ) -> list[UserError]:
     """What is wrong with the preparations of variant `name`.
 
@@ -47,7 +47,7 @@ def mistaken(
         try:
             checked = member.options.model_validate(given or {})
         except ValidationError as error:
-            found += mistakes(error, member.options, path, key, lines).mistakes
+            found += collect_mistakes(error, member.options, path, key, lines).mistakes
             continue
         other = getattr(checked, "variant", None)
         if other is not None and other not in experiment.variants:

@@ -10,7 +10,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
 
@@ -19,7 +18,7 @@ from py7zr.exceptions import ArchiveError
 from tqdm import tqdm
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import unwritable
+from cyborg.common.files import describe_write_error
 
 ENDINGS = (
     ".zip", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz",
@@ -31,30 +30,6 @@ SMALL = 64 << 20
 """Archives may always grow to this many bytes."""
 FILES = 10_000_000
 Entry = TypeVar("Entry")
-
-
-@contextmanager
-def building(folder: Path) -> Iterator[Path]:
-    """Give a new folder beside `folder` to fill; on success it takes the place of `folder`.
-
-    On an error it is removed; what a killed process left is removed by the next one.
-    """
-    beside = folder.with_name(f".{folder.name}.new")
-    try:
-        if beside.exists():
-            shutil.rmtree(beside)
-        beside.mkdir(parents=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        yield beside
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.replace(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def kind(path: Path) -> str | None:
@@ -72,7 +47,7 @@ def unpack(archive: Path, folder: Path, *, limit: int | None = None) -> None:
     limit: bytes that the files may have together; None is a hundred times the archive, at least
     64 MiB. Files get the usual rights, no times and no owner.
 
-    Raises UserError, leaving the folder half filled (see `building`), where the archive is
+    Raises UserError, leaving the folder half filled (see `replacing_folder`), where the archive is
     broken, encrypted or no archive, holds an absolute path, `..`, a link, a device or a file
     twice, grows beyond the limit, or does not fit on the disk.
     """
@@ -99,7 +74,7 @@ def unpack(archive: Path, folder: Path, *, limit: int | None = None) -> None:
     except OSError as error:
         if error.errno is None:  # bz2 says so of broken data
             raise UserError(f"cannot be unpacked: {error}", where=archive) from None
-        raise unwritable(folder, error) from error
+        raise describe_write_error(folder, error) from error
 
 
 def _zip(archive: Path, folder: Path, limit: int) -> None:

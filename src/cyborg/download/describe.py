@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import Image, JpegImagePlugin
+
+from cyborg.common.decode import DecodeError, displayed_size, open_image, turn_upright
 
 HASHED = 256
 """JPEGs are decoded no larger than needed for this side before they are hashed."""
@@ -45,21 +45,14 @@ def describe(path: str) -> Description:
     if not data:
         return known._replace(problem="is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as image:
-                known = known._replace(
-                    format=image.format or "", mode=image.mode, header=_header(image, data)
-                )
-                width, height = image.size
-                if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # turned by 90 degrees
-                    width, height = height, width
-                return known._replace(width=width, height=height, hash=_hash(image))
-    except Image.UnidentifiedImageError:
-        return known._replace(problem="does not decode: not an image, or of an unknown format")
-    except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        return known._replace(problem=f"does not decode: {text}")
+        with open_image(data) as image:
+            known = known._replace(
+                format=image.format or "", mode=image.mode, header=_header(image, data)
+            )
+            width, height = displayed_size(image)
+            return known._replace(width=width, height=height, hash=_hash(image))
+    except DecodeError as error:
+        return known._replace(problem=f"does not decode: {error}")
 
 
 def _header(image: Image.Image, data: bytes) -> str:
@@ -92,14 +85,12 @@ def _hash(image: Image.Image) -> str:
     """64-bit perceptual hash of the image as displayed; decodes the whole file."""
     image.draft("L", (HASHED, HASHED))  # JPEG: luma only, at a half, a quarter or an eighth
     image.load()
-    return str(imagehash.phash(ImageOps.exif_transpose(_grey(image))))
+    return str(imagehash.phash(_grey(turn_upright(image))))
 
 
 def _grey(image: Image.Image) -> Image.Image:
     if image.mode[0] not in "IF":
-        grey = image.convert("L")
-        grey.getexif().update(image.getexif())  # exif_transpose reads the orientation there
-        return grey
+        return image.convert("L")
     # Pillow would clip these to 0..255.
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (values.min(), values.max())

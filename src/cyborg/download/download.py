@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from cyborg.catalogue.members import EXTENSIONS, count, members
 from cyborg.catalogue.rows import FETCHED, RAW
 from cyborg.catalogue.sources import Source, catalogue, near, used
-from cyborg.common.closure import code_hash
+from cyborg.common.closure import hash_code
 from cyborg.common.errors import UserError, UserErrors
-from cyborg.common.files import read_json, replacing, sha256_file, write_json
+from cyborg.common.files import read_json, replacing_file, replacing_folder, sha256_file, write_json
 from cyborg.common.registry import suggest_name
 from cyborg.download import archives, checksums
 from cyborg.download.fetch import FetchError, fetch
@@ -67,7 +67,7 @@ def download(experiment: Experiment, root: Path = Path(), only: list[str] | None
             raise UserErrors(mistakes)
         if only is None:
             table = index(sources.values(), root, experiment.classes)
-            with replacing(root / IMAGES) as temporary:
+            with replacing_file(root / IMAGES) as temporary:
                 table.to_parquet(temporary, index=False)
         else:
             for source in sources.values():
@@ -170,7 +170,7 @@ def _archive(source: Source, root: Path) -> None:
             stamp = _fetched(source, file, digest, size)
         else:
             raise _absent(source)
-        with archives.building(folder) as beside:
+        with replacing_folder(folder) as beside:
             _fill(file, beside, source)
             write_json(beside / STAMP, stamp)
         if not brought:
@@ -257,7 +257,7 @@ def _draw(source: Source, phantom: Phantom, root: Path) -> None:
     wanted = {
         "source": [source.name, source.label, source.generator, source.role, source.count],
         "phantom": phantom.model_dump(mode="json"),
-        "code": code_hash(["cyborg.phantom.draw"]),
+        "code": hash_code(["cyborg.phantom.draw"]),
     }
     folder = root / source.path
     if _stamp(folder / PHANTOM_STAMP) != wanted:

@@ -15,7 +15,7 @@ import requests
 from tqdm import tqdm
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import sha256_file, sync, unwritable, write_json
+from cyborg.common.files import describe_write_error, sha256_file, sync_to_disk, write_json
 
 BLOCK = 1 << 16  # what is lost where a connection is cut
 TIMEOUT = (15.0, 60.0)  # seconds: to connect, between two blocks
@@ -77,13 +77,13 @@ def fetch(
             except _RefusedError as error:
                 reasons.append(f"{url}: {error}")
                 continue
-            sync(part)
+            sync_to_disk(part)
             part.replace(target)
             _notes(part).unlink(missing_ok=True)
-            sync(target.parent)
+            sync_to_disk(target.parent)
             return fetched
     except OSError as error:
-        raise unwritable(target, error) from error
+        raise describe_write_error(target, error) from error
     raise FetchError("could not be fetched:\n  " + "\n  ".join(reasons), where=target.name)
 
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -19,7 +15,7 @@ from cyborg.catalogue.members import Member, members
 from cyborg.catalogue.related import groups
 from cyborg.catalogue.sample_weights import sample_weights
 from cyborg.catalogue.sources import Source
-from cyborg.common.errors import UserError
+from cyborg.common.workers import count_processors, open_workers
 from cyborg.download.describe import Description, describe
 
 CHUNK = 64
@@ -57,7 +53,7 @@ def index(
 
 
 def _describe_all(paths: list[str], workers: int | None) -> list[Description]:
-    workers = workers or _processors()
+    workers = workers or count_processors()
     found: list[Description] = []
     with tqdm(total=len(paths), desc="index", unit="image", disable=None) as bar:
         begin = time.monotonic()
@@ -67,29 +63,8 @@ def _describe_all(paths: list[str], workers: int | None) -> list[Description]:
             found.append(describe(path))
             bar.update()
         if rest := paths[len(found) :]:
-            for description in _parallel(rest, min(workers, len(rest))):
-                found.append(description)
-                bar.update()
+            with open_workers(min(workers, len(rest)), "download") as run:
+                for description in run(describe, rest, at_once=CHUNK):
+                    found.append(description)
+                    bar.update()
     return found
-
-
-def _parallel(paths: list[str], workers: int) -> Iterator[Description]:
-    # Not fork: the caller may hold threads (progress bars, torch).
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(method)
-    try:
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            yield from pool.map(describe, paths, chunksize=CHUNK)
-    except BrokenProcessPool:
-        raise UserError(
-            "a process that reads images was killed",
-            where="download",
-            hint="most often memory ran out; close other programs and run it again",
-        ) from None
-
-
-def _processors() -> int:
-    """Processors that this process may use (on systems that can say so)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import replacing, write_table
+from cyborg.common.files import replacing_file, write_table
 from cyborg.config.networks import NetworkSpec
-from cyborg.models.cam import class_activation_map, unit_range
+from cyborg.models.cam import class_activation_map, normalise_maps
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
-from cyborg.pack.dataset import Pack, Part, images, part
+from cyborg.pack.dataset import ManifestRows, Pack, read_images, read_manifest_rows
 from cyborg.training.machine import device, explained, prepare
 from cyborg.training.validation import Images, suitable
 
@@ -55,7 +55,7 @@ def evaluate_cell(
     network.to(where).eval()
     size = network.image_size
     sources = sorted({source for names in spec["test_sets"].values() for source in names})
-    rows = part(root, sources, "test", spec["classes"])
+    rows = read_manifest_rows(root, sources, "test", spec["classes"])
     batch_size = spec["evaluation"]["batch_size"]
     try:
         logits, cams = forward(network, Images.of(root, size, rows.names), batch_size, progress)
@@ -77,9 +77,9 @@ def evaluate_cell(
     write_table(out / "alignment.parquet", _alignment(packs, rows, members, cams))
     chosen = _chosen(spec["evaluation"]["gallery"], packs, rows, members)
     gallery = _gallery(spec["classes"], rows, chosen, scores[:, -1], cams)
-    gallery["images"] = images(root, size, gallery["names"].tolist())
+    gallery["images"] = read_images(root, size, gallery["names"].tolist())
     gallery["maps"] = _first_maps(packs, size, gallery["names"].tolist())
-    with replacing(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
+    with replacing_file(out / "gallery.npz") as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **gallery)
 
 
@@ -141,7 +141,7 @@ def _pearson(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _scores(
-    classes: list[str], rows: Part, members: dict[str, np.ndarray], scores: np.ndarray
+    classes: list[str], rows: ManifestRows, members: dict[str, np.ndarray], scores: np.ndarray
 ) -> pd.DataFrame:
     """scores.parquet: one row per test set and image."""
     columns = {"score": scores[:, -1]}
@@ -161,7 +161,7 @@ def _scores(
 
 
 def _alignment(
-    packs: dict[str, Pack], rows: Part, members: dict[str, np.ndarray], cams: np.ndarray
+    packs: dict[str, Pack], rows: ManifestRows, members: dict[str, np.ndarray], cams: np.ndarray
 ) -> pd.DataFrame:
     """alignment.parquet: one row per test set, map set and image with a map."""
     tables = []
@@ -187,7 +187,7 @@ def _alignment(
 
 
 def _measured(
-    pack: Pack, rows: Part, cams: np.ndarray, chunk: int = 1024
+    pack: Pack, rows: ManifestRows, cams: np.ndarray, chunk: int = 1024
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Which images [M] of a part have a map, and how their CAMs agree with it."""
     positions = pack.locate(rows.names)
@@ -202,7 +202,7 @@ def _measured(
 
 
 def _chosen(
-    number: int, packs: dict[str, Pack], rows: Part, members: dict[str, np.ndarray]
+    number: int, packs: dict[str, Pack], rows: ManifestRows, members: dict[str, np.ndarray]
 ) -> list[tuple[str, int]]:
     """Test set and row of the gallery's images, decided by their names alone.
 
@@ -239,7 +239,7 @@ def _in_turn(queues: list[Iterator[int]]) -> Iterator[int]:
 
 def _gallery(
     classes: list[str],
-    rows: Part,
+    rows: ManifestRows,
     chosen: list[tuple[str, int]],
     scores: np.ndarray,
     cams: np.ndarray,
@@ -247,7 +247,7 @@ def _gallery(
     """gallery.npz without its images and human maps."""
     index = np.array([i for _, i in chosen], dtype=np.int64)
     return {
-        "cams": unit_range(torch.from_numpy(cams[index])).numpy(),
+        "cams": normalise_maps(torch.from_numpy(cams[index])).numpy(),
         "names": np.array([rows.names[i] for i in index], dtype=np.str_),
         "sets": np.array([name for name, _ in chosen], dtype=np.str_),
         "labels": np.array([classes[rows.labels[i]] for i in index], dtype=np.str_),

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cyborg.common.families import CELL_KINDS
-from cyborg.common.files import sha256_file, sync, unwritable, write_json
+from cyborg.common.files import describe_write_error, sha256_file, sync_to_disk, write_json
 from cyborg.grid.layout import MANIFEST, RUNS, WORK, cell_name, intact, specification
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -35,7 +35,7 @@ def run_cell(path: Path, root: Path = Path()) -> Path:
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(work, error) from error
+        raise describe_write_error(work, error) from error
     # The lock lies beside the folder that it protects, for that folder is removed at the end.
     with FileLock(f"{work}.lock"), _device(root):
         if intact(folder):
@@ -49,7 +49,7 @@ def run_cell(path: Path, root: Path = Path()) -> Path:
         except OSError as error:
             if error.errno not in _UNWRITABLE:
                 raise
-            raise unwritable(Path(error.filename or work), error) from error
+            raise describe_write_error(Path(error.filename or work), error) from error
         shutil.rmtree(work, ignore_errors=True)
     return folder
 
@@ -58,15 +58,15 @@ def _finish(result: Path, folder: Path) -> None:
     """Make `result` the finished `folder`: everything is on disk before the name is."""
     files = sorted(path for path in result.iterdir())
     for file in files:
-        sync(file)
+        sync_to_disk(file)
     write_json(result / MANIFEST, {file.name: sha256_file(file) for file in files})
-    sync(result)
+    sync_to_disk(result)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.is_dir() and any(folder.iterdir()):  # damaged, or left by a killed scheduler
         shutil.rmtree(folder)
     # Renaming onto an empty folder works; the scheduler makes that folder before it starts a job.
     result.rename(folder)
-    sync(folder.parent)
+    sync_to_disk(folder.parent)
 
 
 def _reporter(path: Path) -> Any:

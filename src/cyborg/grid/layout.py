@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import canonical, read_json, sha256_bytes, sha256_file
+from cyborg.common.files import encode_canonically, read_json, sha256_bytes, sha256_file
 
 MANIFEST = "MANIFEST.json"
 PLAN, RUNS, WORK, LOGS = Path("plan"), Path("runs"), Path(".work"), Path("logs")
@@ -17,7 +17,7 @@ _CELL = re.compile(r"[a-z0-9][a-z0-9_]*/[a-z0-9][a-z0-9_]*/seed\d+/[0-9a-f]{12}"
 
 def fingerprint(spec: dict[str, Any]) -> str:
     """The first 12 digits of the sha256 of a specification's canonical JSON."""
-    return sha256_bytes(canonical(spec))[:12]
+    return sha256_bytes(encode_canonically(spec))[:12]
 
 
 def cell_name(spec: dict[str, Any]) -> str:

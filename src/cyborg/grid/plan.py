@@ -6,7 +6,6 @@ Writes  plan/train, plan/evaluate (docs/formats.md#cells).
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,15 +13,16 @@ from typing import Any
 
 import pandas as pd
 
-from cyborg.common.closure import code_hash
+from cyborg.common.closure import hash_code
 from cyborg.common.errors import UserError
 from cyborg.common.families import LOSSES, PREPARATIONS
-from cyborg.common.files import canonical, sha256_bytes, write_json
+from cyborg.common.files import encode_canonically, replacing_folder, sha256_bytes, write_json
+from cyborg.common.tables import MANIFEST_TABLE, PACK_TABLE
 from cyborg.config import preparations
 from cyborg.config.experiment import Experiment, Variant
-from cyborg.config.load import loss_options, training
+from cyborg.config.load import resolve_loss_options, resolve_training
 from cyborg.config.networks import NetworkSpec
-from cyborg.grid.layout import PLAN, WORK, cell_name
+from cyborg.grid.layout import PLAN, cell_name
 from cyborg.models.architectures import module_files, resolve_network
 
 Spec = dict[str, Any]
@@ -38,15 +38,7 @@ class Inputs:
     @classmethod
     def read(cls, root: Path) -> Inputs:
         """Read both tables; a missing one is a UserError that names the stage that makes it."""
-        tables = []
-        for name, stage in (("manifest", "split"), ("packs/index", "pack")):
-            path = root / "data" / f"{name}.parquet"
-            if not path.is_file():
-                raise UserError(
-                    "there is no such file", where=path, hint=f"run `dvc repro {stage}` first"
-                )
-            tables.append(pd.read_parquet(path))
-        return cls(*tables)
+        return cls(MANIFEST_TABLE.read(root), PACK_TABLE.read(root))
 
     def digest(
         self, sources: list[str], splits: list[str], size: int, maps: list[str], weights: bool
@@ -69,7 +61,7 @@ class Inputs:
             & self.packs["image"].isin(rows["image"])
         ]
         packed = packed[["kind", "image", "sha256"]].sort_values(["kind", "image"])
-        return sha256_bytes(canonical([rows.values.tolist(), packed.values.tolist()]))
+        return sha256_bytes(encode_canonically([rows.values.tolist(), packed.values.tolist()]))
 
 
 def plan(experiment: Experiment, root: Path = Path()) -> None:
@@ -78,15 +70,11 @@ def plan(experiment: Experiment, root: Path = Path()) -> None:
     _guided(experiment, inputs)
     cells = specifications(experiment, inputs)
     trained = sum(spec["kind"] == "train" for spec in cells)
-    fresh = root / WORK / "plan"
-    shutil.rmtree(fresh, ignore_errors=True)
-    for spec in cells:
-        write_json(fresh / spec["kind"] / f"{cell_name(spec)}.json", spec)
     for kind in ("train", "evaluate"):
-        target = root / PLAN / kind
-        shutil.rmtree(target, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (fresh / kind).rename(target)
+        with replacing_folder(root / PLAN / kind) as fresh:
+            for spec in cells:
+                if spec["kind"] == kind:
+                    write_json(fresh / f"{cell_name(spec)}.json", spec)
     print(
         f"plan: {trained} cells to train, {len(cells) - trained} to evaluate "
         f"({len(experiment.architectures)} architectures, {len(experiment.variants)} variants, "
@@ -174,12 +162,12 @@ def _train(
         "architecture": network.model_dump(mode="json"),
         "variant": variant,
         "classes": experiment.classes,
-        "loss": {"name": row.loss, "options": loss_options(row)},
+        "loss": {"name": row.loss, "options": resolve_loss_options(row)},
         "training_set": training_set,
         "sources": sources,
         "saliency": row.saliency,
         "control": row.control,
-        "training": training(experiment, architecture, variant).model_dump(mode="json"),
+        "training": resolve_training(experiment, architecture, variant).model_dump(mode="json"),
         "seed": seed,
         "inputs": digest(sources, ["train", "validation"], network.image_size, maps, weighted),
     }
@@ -236,4 +224,4 @@ def _evaluate(experiment: Experiment, trained: Spec, digest: Any) -> Spec:
 
 @cache
 def _code(starts: tuple[str, ...]) -> str:
-    return code_hash(list(starts))
+    return hash_code(list(starts))

@@ -1,8 +1,8 @@
-"""What RES-G and RES-L share: the robust part of the loss, and labels made from human maps.
+"""Compute what RES-G and RES-L share: pixel labels from human maps, and the robust distance.
 
 Source: Gao et al., RES: A Robust Framework for Guiding Visual Explanation, KDD 2022,
-arXiv 2206.13413; code YuyangGao/RES, RES.py. What that code does per sample and per pixel in loops
-is one tensor expression here, with the same result (tests hold it against the loops).
+arXiv 2206.13413, with the code YuyangGao/RES, RES.py. That code loops over samples and pixels. Here
+each loop is one tensor expression with the same result, and tests compare both.
 """
 
 from __future__ import annotations
@@ -10,47 +10,50 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cyborg.models.cam import unit_range
+from cyborg.models.cam import normalise_maps
 
 
-def labels_of(human: Tensor, threshold: float, negative: str) -> Tensor:
-    """Pixel labels [B,H,W] out of human maps: 1 to be attended, -1 not to be, 0 unknown.
+def label_pixels(human: Tensor, threshold: float, negative: str) -> Tensor:
+    """Return labels of pixels [B,H,W] from human maps: 1 look here, -1 do not, 0 unknown.
 
-    A map that is constant says nothing about places: all its pixels are unknown. negative: what
-    the unmarked pixels are, `unknown` (0) or `avoid` (-1).
+    threshold is the share of a map's highest value from which a pixel is marked. Unmarked pixels
+    are -1 if negative is `avoid`, and 0 if it is `unknown`. All pixels of a constant map are
+    unknown, because it prefers no place.
     """
-    unit = unit_range(human)
+    unit = normalise_maps(human)
     marked = unit >= threshold if threshold > 0 else unit > 0
-    says = unit.amax((1, 2), keepdim=True) > 0
-    positive = (marked & says).to(human.dtype)
+    varies = unit.amax((1, 2), keepdim=True) > 0
+    positive = (marked & varies).to(human.dtype)
     if negative == "unknown":
         return positive
-    return positive - (~marked & says).to(human.dtype)
+    return positive - (~marked & varies).to(human.dtype)
 
 
 def robust_distance(model: Tensor, truth: Tensor, eta: float) -> Tensor:
-    """relu( mean over labelled pixels of |tanh(5 (M - a)) - F| - eta ), a scalar.
+    """Return relu( mean over labelled pixels of |tanh(5 (M - a)) - F| - eta ), a scalar.
 
-    model [B,H,W] in 0..1, truth [B,H,W] of labels; a is the threshold of the batch.
+    model [B,H,W] is M in 0..1, truth [B,H,W] holds the labels F, and a is the threshold of the
+    batch that `find_threshold` returns.
     """
-    soft = torch.tanh(5 * (model - threshold(model.detach(), truth)))
+    soft = torch.tanh(5 * (model - find_threshold(model.detach(), truth)))
     labelled = (truth != 0).to(model.dtype)
     distance = ((soft - truth).abs() * labelled).sum() / labelled.sum().clamp(min=1)
     return torch.relu(distance - eta)
 
 
-def threshold(model: Tensor, truth: Tensor) -> Tensor:
-    """The value a for which most constraints hold: M < a where F = -1, M >= a where F = 1.
+def find_threshold(model: Tensor, truth: Tensor) -> Tensor:
+    """Return the value a for which most labels hold: M < a if F = -1, and M >= a if F = 1.
 
-    Both kinds count alike, however many pixels each has. Candidates are the values that occur (a
-    little more than them where F = -1), the first of equals; zero where nothing is labelled.
+    Both kinds of labels weigh the same, however many pixels each has. Candidates are the values
+    that occur (a little more than them if F = -1). The first of equals wins. The result is zero if
+    no pixel is labelled.
     """
     values, truth = model.flatten(), truth.flatten()
     infinity = torch.full_like(values, torch.inf)
     below, above = truth < 0, truth > 0
     candidates = torch.cat([values + 1e-4, values])
     valid = torch.cat([below, above])
-    # Counting by binary search in sorted values: infinity stands for pixels of the other kind.
+    # Count by binary search in sorted values. Infinity stands for pixels of the other kind.
     sorted_below = torch.where(below, values, infinity).sort().values
     sorted_above = torch.where(above, values, -infinity).sort().values
     kept_below = torch.searchsorted(sorted_below, candidates)

@@ -1,6 +1,9 @@
 """Cross-entropy alone: the baseline, without human guidance.
 
-Source: the control of Boyd et al., WACV 2023, arXiv 2112.00686.
+    L = CE(z, y)
+
+Source: the control of Boyd et al., CYBORG: Blending Human Saliency Into the Loss Improves Deep
+Learning, WACV 2023, arXiv 2112.00686.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ def cross_entropy_loss(
     *,
     present: Tensor | None = None,
 ) -> LossOutput:
-    """Mean cross-entropy of logits [B,K] and labels [B]; the maps are not looked at."""
+    """Return the mean cross-entropy of logits [B,K] and labels [B]. It does not use the maps."""
     classification = cross_entropy(logits, labels)
     return LossOutput(classification, classification, classification.new_zeros(()))
 

@@ -2,13 +2,19 @@
 
     L = CE(z, y) + strength · [ relu( mean |tanh(5 (M - a)) - F| - eta ) + mean |M - T(F₊)| ]
 
-M is Grad-CAM of the true class without ReLU, min-max normalised; F labels pixels 1, -1 or 0
-(unknown), the first mean is over labelled pixels, a is the threshold of the batch under which most
-labels hold; T is a 3×3 Gaussian, scaled to a highest value of one. Source: Gao et al., RES: A
-Robust Framework for Guiding Visual Explanation, KDD 2022, arXiv 2206.13413; code YuyangGao/RES,
-RES.py. There F comes from two annotations, what to look at and what not; here unmarked pixels
-stand in for the second (`negative: avoid`): with the first alone, a is the lowest value of any
-marked pixel, and the first term asks all others to rise above it. `threshold` makes a map binary.
+M is Grad-CAM of the true class without ReLU, min-max normalised with 1e-6 in the divisor. F labels
+each pixel 1, -1, or 0 (unknown), and F₊ is 1 for pixels labelled 1. The first mean is over
+labelled pixels. The number a is the threshold of the batch for which most labels hold. T is a 3×3
+Gaussian, scaled to a highest value of one.
+
+Source: Gao et al., RES: A Robust Framework for Guiding Visual Explanation, KDD 2022,
+arXiv 2206.13413, with the code YuyangGao/RES, RES.py (`Gaussian`).
+
+Differs from the source: F comes from two annotations there, one of places to look at and one of
+places not to. Here unmarked pixels stand in for the second (`negative: avoid`). With the first
+alone, a is the lowest value of any marked pixel, and the first term asks all others to rise above
+it. `threshold` makes a map binary. Both options are of this project. The search for a takes a time
+quadratic in the pixels there. Here it is a sort with the same result.
 """
 
 from __future__ import annotations
@@ -26,25 +32,34 @@ from cyborg.losses._base import (
     LossOutput,
     cross_entropy,
     grad_cam,
-    human_maps,
     mean_present,
+    prepare_human_maps,
 )
-from cyborg.losses._res import labels_of, robust_distance
-from cyborg.models.cam import unit_range
+from cyborg.losses._res import label_pixels, robust_distance
+from cyborg.models.cam import normalise_maps
 
 
 class Options(Parameters):
     """Options of `res_g`."""
 
-    strength: float = Field(1.0, ge=0, description="weight of the explanation loss")
+    strength: float = Field(1.0, ge=0, description="weight of the explanation loss", examples=[3.0])
     eta: float = Field(
-        0.0, ge=0, description="distance that is forgiven (0.1 in the sample script)"
+        0.0,
+        ge=0,
+        description="distance that is forgiven (0.1 in the sample script)",
+        examples=[0.2],
     )
     threshold: float = Field(
-        0.5, ge=0, le=1, description="share of a map's highest value from which a pixel is marked"
+        0.5,
+        ge=0,
+        le=1,
+        description="share of a map's highest value from which a pixel is marked",
+        examples=[0.9],
     )
     negative: Literal["unknown", "avoid"] = Field(
-        "avoid", description="what unmarked pixels are: unknown, or not to be looked at"
+        "avoid",
+        description="what unmarked pixels are: unknown, or not to be looked at",
+        examples=["unknown"],
     )
 
 
@@ -61,25 +76,26 @@ def res_g_loss(
     negative: str = "avoid",
     present: Tensor | None = None,
 ) -> LossOutput:
-    """Cross-entropy and robust distance of Grad-CAM from human maps.
+    """Return cross-entropy + strength · robust distance of Grad-CAM from human maps.
 
     logits [B,K], labels [B], features [B,C,H,W], weight [K,C], saliency [B,H,W], present [B].
+    `.saliency` is the distance before `strength`.
     """
     cam = grad_cam(features, weight, labels)
-    human, present = human_maps(saliency, cam, present)
-    truth = labels_of(human, threshold, negative)
-    model = unit_range(cam, epsilon=1e-6)
-    widened = widen(truth.clamp(min=0))
+    human, present = prepare_human_maps(saliency, cam, present)
+    truth = label_pixels(human, threshold, negative)
+    model = normalise_maps(cam, epsilon=1e-6)
+    widened = widen_marks(truth.clamp(min=0))
     soft = mean_present((model - widened).abs().mean((1, 2)), present)
     agreement = robust_distance(model, truth, eta) + soft
     classification = cross_entropy(logits, labels)
     return LossOutput(classification + strength * agreement, classification, agreement, cam)
 
 
-def widen(marked: Tensor) -> Tensor:
-    """Marked pixels [B,H,W] through the 3×3 Gaussian of OpenCV (1 2 1), highest value one.
+def widen_marks(marked: Tensor) -> Tensor:
+    """Return marked pixels [B,H,W] filtered by OpenCV's 3×3 Gaussian, their top scaled to one.
 
-    At the edge the neighbour inside is reflected (a side of one pixel repeats itself).
+    At the edge the neighbour inside is reflected. A side of one pixel repeats itself.
     """
     row = torch.tensor([0.25, 0.5, 0.25], dtype=marked.dtype, device=marked.device)
     kernel = (row[:, None] * row[None, :])[None, None]

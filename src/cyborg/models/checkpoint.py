@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import replacing
+from cyborg.common.files import replacing_file
 from cyborg.config.networks import NetworkOptions
 from cyborg.models.architectures import resolve_network
 from cyborg.models.network import build
@@ -58,7 +58,7 @@ def import_checkpoint(path: str | Path, architecture_name: str, out: str | Path)
     apply_state(net, renamed, own, path)
     # Contiguous copies: safetensors refuses tensors that share memory.
     content = {name: value.contiguous().clone() for name, value in net.state_dict().items()}
-    with replacing(out) as temporary:
+    with replacing_file(out) as temporary:
         save_file(content, temporary)
 
 

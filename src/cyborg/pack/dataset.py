@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cyborg.common.errors import UserError
-
-PACKS = Path("data/packs")
-MANIFEST = Path("data/manifest.parquet")
+from cyborg.common.tables import MANIFEST_TABLE, PACK_TABLE
 
 
 class Pack:
@@ -26,14 +24,11 @@ class Pack:
     """
 
     def __init__(self, root: Path, kind: str, size: int):
-        path = root / PACKS / "index.parquet"
-        index = _table(
-            path,
-            ["source", "image", "row"],
-            "pack",
-            filters=[("kind", "==", kind), ("size", "==", size)],
+        index = PACK_TABLE.read(
+            root, ["source", "image", "row"], [("kind", "==", kind), ("size", "==", size)]
         )
-        self.folder = root / PACKS / ("images" if kind == "images" else f"maps/{kind}") / str(size)
+        path = root / PACK_TABLE.path
+        self.folder = path.parent / ("images" if kind == "images" else f"maps/{kind}") / str(size)
         self.size = size
         self.shape = (size, size, 3) if kind == "images" else (size, size)
         self.sources = sorted(index["source"].unique())
@@ -89,13 +84,13 @@ class Pack:
         return array
 
 
-def images(root: Path, size: int, names: Sequence[str]) -> np.ndarray:
+def read_images(root: Path, size: int, names: Sequence[str]) -> np.ndarray:
     """Packed images by name, uint8 [N,size,size,3]; UserError where one is not packed."""
     pack = Pack(root, "images", size)
-    return pack.take(located(pack, names))
+    return pack.take(locate_images(pack, names))
 
 
-def maps(
+def read_maps(
     root: Path, map_set: str, size: int, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Packed maps of those images that have one.
@@ -108,7 +103,7 @@ def maps(
     return pack.take(positions[rows]), rows
 
 
-def located(pack: Pack, names: Sequence[str]) -> np.ndarray:
+def locate_images(pack: Pack, names: Sequence[str]) -> np.ndarray:
     """Index positions [N] of images that must all be packed."""
     positions = pack.locate(names)
     if (positions < 0).any():
@@ -122,10 +117,10 @@ def located(pack: Pack, names: Sequence[str]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Part:
+class ManifestRows:
     """Rows of the manifest: image names, class numbers int64 [N], sources and generators.
 
-    weights float64 [N]: the optional column `sample_weight`, NaN where it or its value is missing.
+    weights float64 [N]: the column `sample_weight`, NaN for an image without a weight.
     """
 
     names: list[str]
@@ -138,38 +133,30 @@ class Part:
         return len(self.names)
 
 
-def part(root: Path, sources: Sequence[str], split: str, classes: Sequence[str]) -> Part:
+def read_manifest_rows(
+    root: Path, sources: Sequence[str], split: str, classes: Sequence[str]
+) -> ManifestRows:
     """The rows of some sources with one split, sorted by image.
 
     Raises UserError where a row's label is not among `classes`.
     """
-    path = root / MANIFEST
-    filters = [("source", "in", list(sources)), ("split", "==", split)]
-    rows = _table(path, None, "split", filters=filters).sort_values("image")
-    weights = rows.get("sample_weight", pd.Series(np.nan, index=rows.index))
+    rows = MANIFEST_TABLE.read(
+        root,
+        ["image", "source", "label", "generator", "sample_weight"],
+        [("source", "in", list(sources)), ("split", "==", split)],
+    ).sort_values("image")
     numbers = rows["label"].map({name: n for n, name in enumerate(classes)})
     if numbers.isna().any():
         row = rows[numbers.isna()].iloc[0]
         raise UserError(
             f"`{row['image']}` has the label `{row['label']}`",
-            where=path,
+            where=root / MANIFEST_TABLE.path,
             hint=f"`classes` in params.yaml names {', '.join(classes)}",
         )
-    return Part(
+    return ManifestRows(
         rows["image"].tolist(),
         numbers.to_numpy(dtype=np.int64),
         rows["source"].to_numpy(dtype=object),
-        rows["generator"].fillna("").to_numpy(dtype=object),
-        weights.to_numpy(dtype=np.float64),
+        rows["generator"].to_numpy(dtype=object),
+        rows["sample_weight"].to_numpy(dtype=np.float64),
     )
-
-
-def _table(path: Path, columns: list[str] | None, stage: str, filters: list) -> pd.DataFrame:
-    if not path.is_file():
-        raise UserError("there is no such file", where=path, hint=f"run `dvc repro {stage}`")
-    try:
-        return pd.read_parquet(path, columns=columns, filters=filters)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"cannot be read: {error}", where=path, hint=f"run `dvc repro {stage} --force`"
-        ) from error

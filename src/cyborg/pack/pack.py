@@ -6,12 +6,8 @@ data/packs (docs/formats.md#packs). Rules of decoding: cyborg/common/decode.py.
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,26 +15,23 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cyborg.common.decode import processors
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import (
-    canonical,
+    describe_write_error,
+    encode_canonically,
     read_json,
-    replacing,
+    replacing_file,
     sha256_bytes,
-    unwritable,
     write_json,
-    write_table,
 )
+from cyborg.common.tables import MANIFEST_TABLE, MAP_TABLE, PACK_TABLE
+from cyborg.common.workers import Map, count_processors, open_workers
 from cyborg.config.experiment import Experiment
 from cyborg.models.architectures import resolve_network
-from cyborg.pack.packing import RULES, Chunk, Item, Packed, pack_chunk, row_bytes
-from cyborg.split.split import MANIFEST, SALIENCY, table
+from cyborg.pack.packing import RULES, Chunk, Item, pack_chunk, row_bytes
 
-PACKS = Path("data/packs")
-INDEX = PACKS / "index.parquet"
+PACKS = PACK_TABLE.path.parent
 KEYS = PACKS / "keys.json"
-COLUMNS = ["kind", "size", "source", "image", "row", "sha256"]
 CHUNK = 16
 """Files that a process takes at a time."""
 FEW = 128
@@ -74,13 +67,13 @@ class Work:
     def key(self, size: int) -> str:
         """sha256 of all that decides the bytes of the array."""
         files = [[item.image, item.sha256] for item in self.items]
-        return sha256_bytes(canonical([RULES, self.kind, size, self.quality, files]))
+        return sha256_bytes(encode_canonically([RULES, self.kind, size, self.quality, files]))
 
     def rows(self, size: int, checksums: list[str]) -> pd.DataFrame:
         """The rows of the index that describe the array."""
         names = [item.image for item in self.items]
         frame = pd.DataFrame({"image": names, "row": range(len(names)), "sha256": checksums})
-        return frame.assign(kind=self.kind, size=size, source=self.source)[COLUMNS]
+        return frame.assign(kind=self.kind, size=size, source=self.source)[list(PACK_TABLE.columns)]
 
 
 def pack(experiment: Experiment, root: Path = Path()) -> None:
@@ -102,7 +95,8 @@ def pack(experiment: Experiment, root: Path = Path()) -> None:
     wanted = {str(work.path(size)) for work in works for size in work.sizes}
     total = sum(len(work.items) for work in todo)
     bar = tqdm(total=total, desc="pack", unit="file", disable=None if total else True)
-    with bar, _workers(total) as run:
+    workers = count_processors() if total >= FEW else 1
+    with bar, open_workers(workers, "pack") as run:
         for work in todo:
             for size, checksums in _pack(root, work, run, bar).items():
                 index[str(work.path(size))] = work.rows(size, checksums)
@@ -115,17 +109,12 @@ def pack(experiment: Experiment, root: Path = Path()) -> None:
     print(f"{arrays} arrays packed from {total} files, {len(wanted) - arrays} kept")
 
 
-def read_index(root: Path = Path()) -> pd.DataFrame:
-    """The table of all packed rows (docs/formats.md#packs); UserError where it is missing."""
-    return table(root / INDEX, "pack")
-
-
 def plan(experiment: Experiment, root: Path) -> list[Work]:
     """What must be packed, sorted by kind and source."""
     if "images" in experiment.saliency:
         raise UserError("`images` cannot be the name of a map set", where="params.yaml: saliency")
-    manifest = table(root / MANIFEST, "split").sort_values("image")
-    maps = table(root / SALIENCY, "rasterize")
+    manifest = MANIFEST_TABLE.read(root, ["image", "source", "file", "sha256"]).sort_values("image")
+    maps = MAP_TABLE.read(root, ["maps", "image", "file", "sha256"])
     maps = maps[maps["maps"].isin(list(experiment.saliency))]
     maps = maps.merge(manifest[["image", "source"]], on="image")
     sizes = tuple(
@@ -157,16 +146,14 @@ def _items(rows: pd.DataFrame) -> list[Item]:
     return [Item(*row) for row in rows[["image", "file", "sha256"]].itertuples(index=False)]
 
 
-def _pack(
-    root: Path, work: Work, run: Callable[..., Iterator[Packed]], bar: tqdm
-) -> dict[int, list[str]]:
+def _pack(root: Path, work: Work, run: Map, bar: tqdm) -> dict[int, list[str]]:
     """Pack one source; the checksums of its rows by size."""
     checksums: dict[int, list[str]] = {size: [] for size in work.sizes}
     problems: list[tuple[str, str, str]] = []
     with ExitStack() as stack:
         outputs = {}
         for size in work.sizes:
-            path = stack.enter_context(replacing(root / work.path(size)))
+            path = stack.enter_context(replacing_file(root / work.path(size)))
             outputs[size] = (path, _header(path, work, size))
         starts = range(0, len(work.items), CHUNK)
         chunks = [
@@ -175,7 +162,7 @@ def _pack(
         ]
         for chunk, packed in zip(chunks, run(pack_chunk, chunks), strict=True):
             if packed.disk:
-                raise unwritable(root / PACKS, OSError(0, packed.disk))
+                raise describe_write_error(root / PACKS, OSError(0, packed.disk))
             problems += packed.problems
             for size, rows in packed.rows.items():
                 checksums[size] += rows
@@ -199,36 +186,14 @@ def _header(path: Path, work: Work, size: int) -> int:
     return offset
 
 
-@contextmanager
-def _workers(files: int) -> Iterator[Callable[..., Iterator[Packed]]]:
-    """Give a `map` that runs in all processors, or in this process where that is faster."""
-    if files < FEW or processors() == 1:
-        yield map
-        return
-    # Not fork: this process may hold threads (progress bars).
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(processors(), mp_context=context) as pool:
-        try:
-            yield pool.map
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a process was ended from outside while it decoded images",
-                hint="most often memory ran out; run the command again",
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
 def _last(root: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     """Index by array, and keys, of the last run; empty where there was none."""
     try:
-        frame = read_index(root)
+        frame = PACK_TABLE.read(root)
         keys = read_json(root / KEYS)
         paths = [
             str(Work(kind, source, (), [], None).path(size))
-            for kind, size, source in frame[COLUMNS[:3]].itertuples(index=False)
+            for kind, size, source in frame[["kind", "size", "source"]].itertuples(index=False)
         ]
     except (UserError, KeyError):
         return {}, {}
@@ -270,15 +235,16 @@ def _room(root: Path, todo: list[Work]) -> None:
 
 
 def _write(root: Path, index: dict[str, pd.DataFrame], keys: dict[str, str]) -> None:
-    frame = pd.concat([pd.DataFrame(columns=COLUMNS), *index.values()], ignore_index=True)
+    columns = list(PACK_TABLE.columns)
+    frame = pd.concat([pd.DataFrame(columns=columns), *index.values()], ignore_index=True)
     frame = frame.astype({"size": np.int64, "row": np.int64})
-    write_table(root / INDEX, frame.sort_values(COLUMNS[:5], ignore_index=True))
+    PACK_TABLE.write(root, frame.sort_values(columns[:5], ignore_index=True))
     write_json(root / KEYS, keys)
 
 
 def _prune(root: Path, wanted: set[str]) -> None:
     """Remove arrays of sources and sizes no longer in use, and what killed runs left."""
-    keep = {root / path for path in (*wanted, str(INDEX), str(KEYS))}
+    keep = {root / path for path in (*wanted, str(PACK_TABLE.path), str(KEYS))}
     for path in sorted((root / PACKS).rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cyborg.common.decode import decode
+from cyborg.common.decode import DecodeError, decode_rgb, open_image
 
 RULES = 1
 """Raise it when pixels come out differently: arrays packed by other rules are packed again."""
@@ -95,10 +95,10 @@ def load(path: Path, sha256: str, grey: bool) -> Image.Image:
         raise _Problem("is not the file that was indexed: its sha256 differs", grey)
     try:
         if not grey:
-            return decode(data)
-        with Image.open(BytesIO(data)) as image:
+            return decode_rgb(data)
+        with open_image(data, ("PNG",)) as image:
             return image.convert("L")
-    except (ValueError, OSError, SyntaxError) as error:
+    except DecodeError as error:
         raise _Problem(f"does not decode: {error}", grey) from error
 
 
@@ -106,7 +106,7 @@ def encoded(image: Image.Image, quality: int) -> Image.Image:
     """The image after JPEG of this quality: baseline, chroma at half size."""
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
-    with Image.open(buffer) as again:
+    with open_image(buffer.getvalue(), ("JPEG",)) as again:
         return again.convert("RGB")
 
 

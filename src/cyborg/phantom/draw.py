@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import unwritable, write_text
+from cyborg.common.files import replacing_folder, write_text
 from cyborg.common.registry import suggest_name
 from cyborg.config.experiment import Phantom
 from cyborg.phantom.annotators import annotate, annotation_time
@@ -55,12 +52,7 @@ def draw(source: Source, phantom: Phantom, folder: Path) -> None:
             where=f"source `{source.name}`: generator",
             hint=suggest_name(source.generator, sorted(FAULTS)),
         )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
+    with replacing_folder(folder) as beside:
         records, segments = [], []
         for number in tqdm(range(count), desc=source.name, unit="image", disable=None):
             image, record, parts = phantom_image(source, phantom, number)
@@ -71,14 +63,6 @@ def draw(source: Source, phantom: Phantom, folder: Path) -> None:
         write_text(beside / "annotations.json", _dump(source.name, phantom, records))
         write_text(beside / "segmentation.json", segmentation(records, segments))
         write_text(beside / "weights.csv", _times(records))
-        beside.chmod(0o777 & ~_umask())
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.replace(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def phantom_image(
@@ -167,9 +151,3 @@ def _times(records: list[dict[str, Any]]) -> str:
         for one in records
     ]
     return "".join(["image,sample_weight\n", *lines])
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

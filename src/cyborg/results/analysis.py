@@ -11,8 +11,8 @@ import pandas as pd
 from cyborg.config.experiment import Report
 from cyborg.results import statistics
 from cyborg.results.cells import Pair, Results, Scored, alignments
-from cyborg.results.metrics._base import measures
-from cyborg.results.metrics.error_rates import roc
+from cyborg.results.metrics._base import compute_metrics
+from cyborg.results.metrics.error_rates import compute_roc
 from cyborg.results.statistics import interval, mean_sd, resampled_mean
 
 UNSEEN = "(mean unseen)"
@@ -185,7 +185,7 @@ def roc_curves(scored: Scored, pair: Pair) -> np.ndarray:
     """True-positive rates [runs,R] at RATES, on the ROC polyline; its top where it is upright."""
     curves = []
     for scores in scored.scores[pair]:
-        x, y, _ = roc(scores, scored.positives)
+        x, y, _ = compute_roc(scores, scored.positives)
         before = np.searchsorted(x, RATES, side="right") - 1
         after = np.minimum(before + 1, len(x) - 1)
         run = np.where(after > before, x[after] - x[before], 1)
@@ -206,7 +206,7 @@ def operating_points(results: Results) -> pd.DataFrame:
             for kind in ["", *kinds] if len(kinds) > 1 else [""]:
                 taken = ~scored.positives | ((scored.generators == kind) if kind else True)
                 runs = [
-                    measures(scores[taken], scored.positives[taken])
+                    compute_metrics(scores[taken], scored.positives[taken])
                     for scores in scored.scores[pair]
                 ]
                 for measure in runs[0]:

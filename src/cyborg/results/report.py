@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cyborg.common.files import read_json, replacing, write_json, write_text
+from cyborg.common.files import read_json, replacing_file, write_json, write_text
 from cyborg.config.experiment import Experiment
 from cyborg.results import analysis, cells, figures, page, tables
 from cyborg.results.gallery import gallery_figure
@@ -109,7 +109,7 @@ def _figures(
 
 def _write_figures(folder: Path, images: dict[str, bytes]) -> None:
     for name, data in images.items():
-        with replacing(folder / f"{name}.png") as temporary:
+        with replacing_file(folder / f"{name}.png") as temporary:
             temporary.write_bytes(data)
     # Figures of test sets that are no longer in params.yaml would pass for new ones.
     for path in folder.glob("*.png"):

@@ -7,7 +7,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
+
+from cyborg.common.ranking import compute_auc, rank_scores
 
 # Resamples computed at once. Fixed, for it decides which random numbers a resample gets.
 BLOCK = 50
@@ -46,10 +48,15 @@ def placements(
     m, n = int(positives.sum()), int((~positives).sum())
     if not m or not n:
         raise ValueError("one class only")
-    ranks = rankdata(scores, axis=1)
-    of_positives = (ranks[:, positives] - rankdata(scores[:, positives], axis=1)) / n
-    of_negatives = 1 - (ranks[:, ~positives] - rankdata(scores[:, ~positives], axis=1)) / m
-    return of_positives.mean(axis=1), of_positives, of_negatives
+    aucs = np.array([compute_auc(row, positives) for row in scores])
+    ranks = _rank_rows(scores)
+    of_positives = (ranks[:, positives] - _rank_rows(scores[:, positives])) / n
+    of_negatives = 1 - (ranks[:, ~positives] - _rank_rows(scores[:, ~positives])) / m
+    return aucs, of_positives, of_negatives
+
+
+def _rank_rows(scores: np.ndarray) -> np.ndarray:
+    return np.stack([rank_scores(row) for row in scores])
 
 
 def delong(scores: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.fill import fill_shape
 from cyborg.saliency.fit import scaled
 from cyborg.saliency.granularity import granular
-from cyborg.saliency.pictures import grey_map
+from cyborg.saliency.pictures import read_grey_map
 
 # Anti-aliased regions are drawn in bands of about this many samples, to bound memory.
 SAMPLES = 2**24
@@ -187,7 +187,7 @@ def ready(record: Annotation, size: tuple[int, int], maps: Maps) -> np.ndarray |
     """The ready-made map of an annotation, float32 [H,W] at the image's size, or None."""
     heat = record.heat
     if heat is None and record.heat_file is not None:
-        heat = grey_map(record.heat_file)
+        heat = read_grey_map(record.heat_file)
     if heat is None:
         return None
     if heat.shape != size[::-1]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_text
-from cyborg.common.workers import run
+from cyborg.common.workers import map_in_processes
 from cyborg.config.saliency import Maps
 from cyborg.saliency.aggregate import blurred, person_map, viewers
 from cyborg.saliency.gather import Annotated, gather
@@ -63,7 +63,7 @@ def agreement(
     several = [p for p in pictures if len({a.annotator for a in p.annotations}) > 1]
     rows = [
         row
-        for row in run(_compare, [(p, maps, str(input)) for p in several], "agreement")
+        for row in map_in_processes(_compare, [(p, maps, str(input)) for p in several], "agreement")
         if row.annotators > 1
     ]
     if not rows:

@@ -62,7 +62,8 @@ def main(options: Any, name: str) -> None:
     """Run command `name`; raises UserError for whatever the user can mend."""
     maps = recipe(options.params, options.maps, options.settings)
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        # Notes of the readers, not those of other libraries.
+        warnings.filterwarnings("always", category=UserWarning, module=r"cyborg\.")
         warnings.showwarning = _note  # type: ignore[assignment]
         run = _saliency if name == "saliency" else _agreement
         run(options, maps)
@@ -78,14 +79,14 @@ def recipe(params: Path, name: str | None, settings: list[str]) -> Maps:
 
     from cyborg.common.errors import UserError
     from cyborg.common.registry import suggest_name
-    from cyborg.common.schema import mistakes
+    from cyborg.common.schema import collect_mistakes
     from cyborg.config.saliency import Maps
 
     values: dict[str, Any] = {}
     if name is not None:
-        from cyborg.config.load import load
+        from cyborg.config.load import load_experiment
 
-        known = load(params).saliency
+        known = load_experiment(params).saliency
         if name not in known:
             raise UserError(
                 f"`{name}` is not a map set",
@@ -111,7 +112,7 @@ def recipe(params: Path, name: str | None, settings: list[str]) -> Maps:
     try:
         return Maps.model_validate(values)
     except ValidationError as error:
-        raise mistakes(error, Maps, "--set") from None
+        raise collect_mistakes(error, Maps, "--set") from None
 
 
 def _saliency(options: Any, maps: Maps) -> None:

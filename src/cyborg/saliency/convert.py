@@ -14,8 +14,8 @@ from pathlib import Path
 from PIL import Image
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import unwritable, write_text
-from cyborg.common.workers import run
+from cyborg.common.files import describe_write_error, write_text
+from cyborg.common.workers import map_in_processes
 from cyborg.config.saliency import Maps
 from cyborg.saliency.aggregate import render
 from cyborg.saliency.gather import Annotated, gather
@@ -69,13 +69,13 @@ def saliency(
         out.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".part.", dir=out))
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise describe_write_error(out, error) from error
     try:
         jobs = [
             Job(picture, part / name, maps, str(input))
             for picture, name in zip(pictures, names, strict=True)
         ]
-        rows = run(draw, jobs, "maps")
+        rows = map_in_processes(draw, jobs, "maps")
         for name in names:
             (part / name).replace(out / name)
         write_text(out / SUMMARY, _csv(rows))
@@ -86,7 +86,7 @@ def saliency(
             sheet.save(part / PREVIEW, quality=90)
             (part / PREVIEW).replace(out / PREVIEW)
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise describe_write_error(out, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return rows

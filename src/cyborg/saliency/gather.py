@@ -14,10 +14,10 @@ from cyborg.common.files import sha256_file
 from cyborg.config.saliency import Maps
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.fit import fit
-from cyborg.saliency.formats._limits import name as checked_name
+from cyborg.saliency.formats import _limits
 from cyborg.saliency.formats._names import IMAGES
 from cyborg.saliency.match import Candidate, Matcher
-from cyborg.saliency.pictures import check_pixels, displayed_size
+from cyborg.saliency.pictures import read_displayed_size
 from cyborg.saliency.read import read_annotations
 
 
@@ -45,7 +45,7 @@ def gather(path: Path, images: Path | None, format: str, maps: Maps) -> list[Ann
     """
     grouped: dict[str, list[Annotation]] = {}
     for annotation in read_annotations(path, format, images):
-        grouped.setdefault(checked_name(annotation.image, str(path)), []).append(annotation)
+        grouped.setdefault(_limits.name(annotation.image, str(path)), []).append(annotation)
     if not grouped:
         raise UserError("names no image", where=path)
     if maps.only_correct and not any(a.correct is not None for g in grouped.values() for a in g):
@@ -60,11 +60,11 @@ def gather(path: Path, images: Path | None, format: str, maps: Maps) -> list[Ann
         file = files.get(name)
         if file is None and images is not None:
             absent.append(name)
-        size = displayed_size(file) if file else _stated(said)
+        size = read_displayed_size(file) if file else _stated(said)
         if size is None:
             unsized.append(name)
             continue
-        check_pixels(size, f"{path}: {name}")
+        _limits.size(*size, f"{path}: {name}")
         fitted = tuple(fit(annotation, size, maps, str(path)) for annotation in said)
         found.append(Annotated(name, file, size, fitted))
     if not found:

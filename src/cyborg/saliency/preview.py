@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cyborg.saliency.pictures import rgb
+from cyborg.common.decode import convert_to_rgb, open_image, turn_upright
+from cyborg.saliency.pictures import open_picture
 
 TILE, GAP, TEXT = 200, 6, 14
 # More rows are no longer looked at; they are picked evenly over all images.
@@ -34,11 +35,14 @@ def contact_sheet(rows: list[tuple[str, Path | None, Path]]) -> Image.Image:
 
 
 def _tiles(file: Path | None, map_file: Path) -> list[Image.Image]:
-    with Image.open(map_file) as picture:
+    with open_image(map_file, ("PNG",)) as picture:
         grey = picture.convert("L")
     grey.thumbnail((TILE, TILE))
-    image = Image.fromarray(rgb(file)) if file else Image.new("RGB", grey.size, (60, 60, 60))
-    image = image.resize(grey.size)
+    if file:
+        with open_picture(file) as picture:
+            image = convert_to_rgb(turn_upright(picture)).resize(grey.size)
+    else:
+        image = Image.new("RGB", grey.size, (60, 60, 60))
     return [image, grey.convert("RGB"), overlay(image, grey)]
 
 

@@ -6,7 +6,6 @@ Writes  data/saliency/<map set>/<source>/… and data/saliency/index.parquet (do
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,9 +17,9 @@ from PIL import Image
 
 from cyborg.catalogue.sources import Source, used
 from cyborg.common.errors import UserError, UserErrors
-from cyborg.common.files import replacing, sha256_file, unwritable
+from cyborg.common.files import replacing_file, replacing_folder, sha256_file
 from cyborg.common.registry import suggest_name
-from cyborg.common.workers import run
+from cyborg.common.workers import map_in_processes
 from cyborg.config.experiment import Experiment
 from cyborg.config.saliency import Maps
 from cyborg.saliency.aggregate import render
@@ -59,28 +58,14 @@ def rasterize(experiment: Experiment, root: Path = Path(), workers: int | None =
     sources = used(experiment, root)
     images = indexed(root)
     target = root / OUT
-    part, old = target.with_name(".saliency.part"), target.with_name(".saliency.old")
-    if old.exists() and not target.exists():  # killed between the two renames below
-        old.rename(target)
-    try:
-        for leftover in (part, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        part.mkdir(parents=True)
+    with replacing_folder(target) as part:
         rows: list[dict[str, Any]] = []
         for name, maps in sorted(experiment.saliency.items()):
             jobs = _jobs(name, maps, sources, images, root, part)
             rows += _run(name, jobs, workers)
         rows.sort(key=lambda row: (row["maps"], row["image"]))
-        with replacing(part / "index.parquet") as temporary:
+        with replacing_file(part / "index.parquet") as temporary:
             pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), temporary)
-        if target.exists():
-            target.rename(old)
-        part.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise unwritable(target, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _jobs(
@@ -147,7 +132,7 @@ def _known(name: str, maps: Maps, labels: set[str]) -> None:
 
 def _run(name: str, jobs: list[Job], workers: int | None) -> list[dict[str, Any]]:
     """Draw in parallel; rows of the index, without images in which nothing was marked."""
-    rows = run(draw, jobs, f"maps {name}", workers)
+    rows = map_in_processes(draw, jobs, f"maps {name}", workers)
     marked = [row for row in rows if row is not None]
     if not marked:
         raise UserError(

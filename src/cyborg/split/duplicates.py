@@ -17,8 +17,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from cyborg.common.decode import decode, processors
+from cyborg.common.decode import decode_rgb
 from cyborg.common.errors import UserError
+from cyborg.common.workers import count_processors
 
 SIDE = 32
 """Side of the thumbnails that are compared, pixels."""
@@ -79,7 +80,7 @@ class Thumbnails:
             return np.zeros((0, self.side, self.side, 3), dtype=np.uint8)
         wanted = [name for name in dict.fromkeys(names) if name not in self.done]
         paths = [self.root / self.files[name] for name in wanted]
-        with ThreadPoolExecutor(processors()) as pool:
+        with ThreadPoolExecutor(count_processors()) as pool:
             bar = tqdm(
                 pool.map(lambda path: thumbnail(path, self.side), paths),
                 total=len(wanted),
@@ -94,7 +95,7 @@ class Thumbnails:
 def thumbnail(path: Path, side: int = SIDE) -> np.ndarray:
     """An image, without regard to aspect, at uint8 [side,side,3]."""
     try:
-        image = decode(path.read_bytes(), draft=4 * side)
+        image = decode_rgb(path, draft=4 * side)
     except (OSError, ValueError) as error:
         raise UserError(
             f"cannot be read: {error}", where=path, hint="run `dvc repro download --force`"

@@ -14,18 +14,10 @@ import numpy as np
 import pandas as pd
 
 from cyborg.common.errors import UserError, UserErrors
-from cyborg.common.files import write_table
+from cyborg.common.tables import IMAGE_TABLE, MANIFEST_TABLE, MAP_TABLE
 from cyborg.config.experiment import Experiment, Split
-from cyborg.config.load import training
+from cyborg.config.load import resolve_training
 from cyborg.split.duplicates import Thumbnails, joined, near_duplicates
-
-IMAGES = Path("data/images.parquet")
-SALIENCY = Path("data/saliency/index.parquet")
-MANIFEST = Path("data/manifest.parquet")
-COLUMNS = [
-    "image", "source", "label", "generator", "file", "sha256", "group", "split", "saliency",
-    "sample_weight",
-]  # fmt: skip
 
 
 def split(experiment: Experiment, root: Path = Path()) -> None:
@@ -35,14 +27,8 @@ def split(experiment: Experiment, root: Path = Path()) -> None:
     UserErrors where a source has no images, a label is unknown, or a training set lacks a class
     in training or, where an epoch is to be selected, in validation.
     """
-    images = table(root / IMAGES, "download")
-    if "sample_weight" not in images:
-        raise UserError(
-            "column `sample_weight` is missing",
-            where=root / IMAGES,
-            hint="an earlier version wrote it: run `dvc repro download`",
-        )
-    maps = table(root / SALIENCY, "rasterize")
+    images = IMAGE_TABLE.read(root)
+    maps = MAP_TABLE.read(root, ["maps", "image"])
     data = experiment.data
     images = images[images["source"].isin(data.sources())].sort_values("image", ignore_index=True)
     _known(experiment, images)
@@ -60,9 +46,9 @@ def split(experiment: Experiment, root: Path = Path()) -> None:
 
     sets = maps.sort_values("maps").groupby("image")["maps"].agg(",".join)
     usable["saliency"] = usable["image"].map(sets).astype(object).fillna("")
-    manifest = usable.loc[usable["split"] != "", COLUMNS]
+    manifest = usable[usable["split"] != ""]
     _complete(experiment, images, manifest)
-    write_table(root / MANIFEST, manifest)
+    MANIFEST_TABLE.write(root, manifest)
     print(_summary(images, usable, trained))
 
 
@@ -150,24 +136,6 @@ def _represent(
                 part[moved] = lacking
 
 
-def table(path: Path, stage: str) -> pd.DataFrame:
-    """Read a table that an earlier stage made; missing text is empty."""
-    try:
-        frame = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(
-            "there is no such file", where=path, hint=f"run `dvc repro {stage}` first"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot be read: {error}", where=path, hint=f"run `dvc repro {stage} --force`"
-        ) from error
-    for column in frame.select_dtypes(exclude="number").columns:
-        if frame[column].dtype != bool:
-            frame[column] = frame[column].astype(object).fillna("")
-    return frame
-
-
 def _alike(
     images: pd.DataFrame, trained: Collection[str], experiment: Experiment, root: Path
 ) -> pd.DataFrame:
@@ -189,7 +157,11 @@ def _alike(
 
 def _known(experiment: Experiment, images: pd.DataFrame) -> None:
     found = [
-        UserError(f"source `{name}` has no images", where=IMAGES, hint="run `dvc repro download`")
+        UserError(
+            f"source `{name}` has no images",
+            where=IMAGE_TABLE.path,
+            hint="run `dvc repro download`",
+        )
         for name in experiment.data.sources()
         if name not in set(images["source"])
     ]
@@ -197,7 +169,7 @@ def _known(experiment: Experiment, images: pd.DataFrame) -> None:
     found += [
         UserError(
             f"label `{row.label}` of `{row.image}` is not a class",
-            where=IMAGES,
+            where=IMAGE_TABLE.path,
             hint=f"`classes` in params.yaml: {', '.join(experiment.classes)}",
         )
         for row in unknown.itertuples()
@@ -224,7 +196,7 @@ def _complete(experiment: Experiment, images: pd.DataFrame, manifest: pd.DataFra
         (row.training_set or first)
         for name, row in experiment.variants.items()
         for architecture in experiment.architectures
-        if training(experiment, architecture, name).selection != "last"
+        if resolve_training(experiment, architecture, name).selection != "last"
     }
     found = []
     for name, sources in experiment.data.training_sets.items():

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cyborg.common.errors import UserError
-from cyborg.common.seeds import numpy_generator, torch_generator
+from cyborg.common.seeds import create_numpy_generator, create_torch_generator
 from cyborg.config.training import Training
 from cyborg.training.augment import augment, changes
 from cyborg.training.sampling import order
@@ -115,8 +115,8 @@ class Epochs:
 
     def epoch(self, number: int) -> Iterator[list[Tensor]]:
         """For each step the rows of its batches; all but the last step hold `accumulate`."""
-        generator = numpy_generator(self.seed, "order", number)
-        self.generator = torch_generator(self.seed, "augmentation", number)
+        generator = create_numpy_generator(self.seed, "order", number)
+        self.generator = create_torch_generator(self.seed, "augmentation", number)
         rows = order(
             self.labels,
             self.sources,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cyborg.common.files import replacing
+from cyborg.common.files import replacing_file
 
 State = dict[str, Tensor]
 
@@ -60,7 +60,7 @@ class Checkpoint:
             "optimiser": optimiser.state_dict(),
             "scaler": scaler.state_dict(),
         }
-        with replacing(self.path) as temporary:
+        with replacing_file(self.path) as temporary:
             torch.save(state, temporary)
 
     def restore(

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from safetensors.torch import save_file
 
-from cyborg.common.files import replacing, write_json, write_text
+from cyborg.common.files import replacing_file, write_json, write_text
 from cyborg.models.trained import MODEL
 from cyborg.training.checkpoint import Progress
 
@@ -26,7 +26,7 @@ def write_outcome(
     selection: what the epoch was selected by; counts: of images and maps, for result.json, where
     a measure that is not finite is null.
     """
-    with replacing(out / MODEL) as temporary:
+    with replacing_file(out / MODEL) as temporary:
         save_file(run.best, temporary, metadata={"format": "pt"})
     history = pd.DataFrame(run.history)
     history["selected"] = (history["epoch"] == run.selected).astype(int)

@@ -20,13 +20,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import canonical, sha256_bytes
-from cyborg.common.seeds import derived, numpy_generator
+from cyborg.common.files import encode_canonically, sha256_bytes
+from cyborg.common.seeds import create_numpy_generator, derive_seed
 from cyborg.config.networks import NetworkSpec
 from cyborg.models.autoencoder import Autoencoder
-from cyborg.models.cam import unit_range
+from cyborg.models.cam import normalise_maps
 from cyborg.models.network import build
-from cyborg.pack.dataset import images, part
+from cyborg.pack.dataset import read_images, read_manifest_rows
 from cyborg.training.checkpoint import Checkpoint, Progress, copied
 from cyborg.training.guidance import guiding_maps
 from cyborg.training.machine import device, environment, explained, prepare
@@ -58,10 +58,12 @@ def pretrain_cell(
         seed=spec["seed"],
     )
     size = network.image_size
-    torch.manual_seed(derived(spec["seed"], "decoder"))
+    torch.manual_seed(derive_seed(spec["seed"], "decoder"))
     autoencoder = Autoencoder(network, options.image_size, options.decoder).to(where)
     training, validation = (_pairs(spec, root, split, size) for split in ("train", "validation"))
-    checkpoint = Checkpoint(work / "state.pt" if work else None, sha256_bytes(canonical(spec)))
+    checkpoint = Checkpoint(
+        work / "state.pt" if work else None, sha256_bytes(encode_canonically(spec))
+    )
 
     try:
         run = pretrain(
@@ -91,9 +93,11 @@ def pretrain(
     scaler = torch.amp.GradScaler(enabled=False)
     run = checkpoint.restore(autoencoder, optimise, scaler)
     for epoch in range(run.epoch, options.epochs):
-        torch.manual_seed(derived(seed, "autoencoder", epoch))
+        torch.manual_seed(derive_seed(seed, "autoencoder", epoch))
         autoencoder.train()
-        order = numpy_generator(seed, "autoencoder order", epoch).permutation(len(training[0]))
+        order = create_numpy_generator(seed, "autoencoder order", epoch).permutation(
+            len(training[0])
+        )
         total = 0.0
         for rows in _batches(order, options.batch_size):
             loss = _loss(autoencoder, training, rows, options.image_size)
@@ -147,12 +151,12 @@ def _loss(autoencoder: Autoencoder, pairs: Pairs, rows: np.ndarray, size: int) -
         for values in (pictures, human)
     )
     predicted = autoencoder(pictures).sigmoid()
-    return (predicted - unit_range(human[:, 0])).square().mean()
+    return (predicted - normalise_maps(human[:, 0])).square().mean()
 
 
 def _pairs(spec: dict[str, Any], root: Path, split: str, size: int) -> Pairs:
     """Images of one part that have a map, with their maps, changed as the control says."""
-    rows = part(root, spec["sources"], split, spec["classes"])
+    rows = read_manifest_rows(root, spec["sources"], split, spec["classes"])
     human, owners = guiding_maps(spec, rows, root, size)
     if not len(owners):
         raise UserError(
@@ -160,5 +164,5 @@ def _pairs(spec: dict[str, Any], root: Path, split: str, size: int) -> Pairs:
             where="params.yaml: variants: prepare.mentor",
             hint="annotate some, or raise split.validation",
         )
-    pictures = images(root, size, [rows.names[n] for n in owners])
+    pictures = read_images(root, size, [rows.names[n] for n in owners])
     return torch.from_numpy(pictures), torch.from_numpy(human)

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from cyborg.common.errors import UserError
 from cyborg.common.families import LOSSES, PREPARATIONS
-from cyborg.common.files import canonical, sha256_bytes
-from cyborg.common.seeds import derived
+from cyborg.common.files import encode_canonically, sha256_bytes
+from cyborg.common.seeds import derive_seed
 from cyborg.config.networks import NetworkSpec
 from cyborg.config.training import Training
 from cyborg.models.network import Network, NetworkOutput, build
-from cyborg.pack.dataset import Part, images, part
+from cyborg.pack.dataset import ManifestRows, read_images, read_manifest_rows
 from cyborg.training.batches import Epochs, Samples
 from cyborg.training.checkpoint import Checkpoint, Progress, copied
 from cyborg.training.guidance import guiding_maps
@@ -68,7 +68,7 @@ def train(
         if training.early_stopping and epoch >= run.improved + training.early_stopping:
             break
         # Every epoch has its own seeds, so that no random state need be kept to resume.
-        torch.manual_seed(derived(seed, "network", epoch))
+        torch.manual_seed(derive_seed(seed, "network", epoch))
         trained.train()
         sums = torch.zeros(3, device=where)
 
@@ -142,9 +142,11 @@ def train_cell(
     network.to(memory_format=memory)
     network.to(where)
     objective.to(where)
-    parts = {split: part(root, spec["sources"], split, classes) for split in SPLITS}
+    parts = {split: read_manifest_rows(root, spec["sources"], split, classes) for split in SPLITS}
     validation = Validation.of(root, size, parts["validation"])
-    checkpoint = Checkpoint(work / "state.pt" if work else None, sha256_bytes(canonical(spec)))
+    checkpoint = Checkpoint(
+        work / "state.pt" if work else None, sha256_bytes(encode_canonically(spec))
+    )
 
     try:
         material = _material(spec, parts["train"], root, network, where)
@@ -191,13 +193,13 @@ def _compatible(training: Training, objective: Objective, name: str) -> None:
 
 
 def _material(
-    spec: dict[str, Any], rows: Part, root: Path, network: Network, where: torch.device
+    spec: dict[str, Any], rows: ManifestRows, root: Path, network: Network, where: torch.device
 ) -> Material:
     """The training part, with the maps that guide the variant, after its preparations."""
     size = network.image_size
     human, owners = guiding_maps(spec, rows, root, size)
     material = Material(
-        images(root, size, rows.names), rows.labels, rows.sources, rows.weights, human, owners
+        read_images(root, size, rows.names), rows.labels, rows.sources, rows.weights, human, owners
     )
     for step in spec["prepare"]:
         member = PREPARATIONS.find(step["name"])

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cyborg.common.errors import UserError
-from cyborg.pack.dataset import Pack, Part, located
+from cyborg.common.ranking import compute_auc
+from cyborg.pack.dataset import ManifestRows, Pack, locate_images
 
 # Images per batch where nothing is kept for a gradient. A GPU wants many; on a CPU the features of
 # more than a few leave its caches, which costs a third (docs/performance.md).
@@ -36,7 +37,7 @@ class Images:
     def of(cls, root: Path, size: int, names: list[str]) -> Images:
         """Images by name at a size; UserError where one is not packed."""
         pack = Pack(root, "images", size)
-        return cls(pack, located(pack, names))
+        return cls(pack, locate_images(pack, names))
 
     def batches(self, device: torch.device, size: int | None = None) -> Iterator[Tensor]:
         """uint8 [B,3,S,S] on the device, in order; size: images per batch, None what suits it."""
@@ -56,7 +57,7 @@ class Validation:
     labels: np.ndarray
 
     @classmethod
-    def of(cls, root: Path, size: int, part: Part) -> Validation:
+    def of(cls, root: Path, size: int, part: ManifestRows) -> Validation:
         """The images and labels of a part of the manifest."""
         return cls(Images.of(root, size, part.names), part.labels)
 
@@ -95,22 +96,9 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
     where a class is missing.
     """
     classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
-    return float(np.mean([rank_auc(scores[:, k], labels == k) for k in classes]))
-
-
-def rank_auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive is above a negative, ties counted half (Mann-Whitney U).
-
-    scores float [N], positive bool [N]; NaN where one of the two is missing.
-    """
-    if not np.isfinite(scores).all():
+    if not np.isfinite(scores).all() or len(np.unique(labels)) < scores.shape[1]:
         return math.nan
-    high, low = int(positive.sum()), int((~positive).sum())
-    if not high or not low:
-        return math.nan
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # equal scores share their mean rank
-    return float((ranks[positive].sum() - high * (high + 1) / 2) / (high * low))
+    return float(np.mean([compute_auc(scores[:, k], labels == k) for k in classes]))
 
 
 def gain(selection: str, new: dict[str, float], best: dict[str, float] | None) -> float:

@@ -1,19 +1,23 @@
-"""Error rates at probability 0.5, a threshold that is fixed before any test image is seen."""
+"""Measure error rates at probability 0.5, a threshold that is fixed before any test image."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from cyborg.results.metrics._base import Metric
+from cyborg.results.metrics._base import Metric, MetricValue
 
+# An image is called positive if its probability is at least this.
 THRESHOLD = 0.5
 
 
 def measure_fixed_threshold(scores: np.ndarray, positives: np.ndarray) -> dict[str, float]:
-    """`apcer_at_half`, `bpcer_at_half`, `accuracy_at_half`, `balanced_accuracy_at_half` (0..1).
+    """Return the error rates and accuracies at probability 0.5 (0..1 each).
 
-    An image is called positive where its probability is at least 0.5. Accuracy depends on the
-    share of positives in the set, the balanced accuracy does not.
+    Below, one of two positives is missed and no negative is refused.
+
+    >>> scores, positives = np.array([0.1, 0.4, 0.9]), np.array([False, True, True])
+    >>> measure_fixed_threshold(scores, positives)["balanced_accuracy_at_half"]
+    0.75
     """
     called = np.asarray(scores, float) >= THRESHOLD
     positives = np.asarray(positives, bool)
@@ -27,4 +31,30 @@ def measure_fixed_threshold(scores: np.ndarray, positives: np.ndarray) -> dict[s
     }
 
 
-METRIC = Metric(measure_fixed_threshold)
+METRIC = Metric(
+    compute=measure_fixed_threshold,
+    values=(
+        MetricValue(
+            "apcer_at_half",
+            "share of positives whose probability is below 0.5",
+            "ISO/IEC 30107-3",
+            "APCER at ½",
+        ),
+        MetricValue(
+            "bpcer_at_half",
+            "share of negatives whose probability is at least 0.5",
+            "ISO/IEC 30107-3",
+            "BPCER at ½",
+        ),
+        MetricValue(
+            "accuracy_at_half",
+            "share of images on their own side of 0.5; it depends on the share of positives in "
+            "the set",
+        ),
+        MetricValue(
+            "balanced_accuracy_at_half",
+            "mean of the accuracies on positives and on negatives at 0.5",
+        ),
+    ),
+    order=30,
+)

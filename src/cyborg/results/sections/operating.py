@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from cyborg.results.metrics._base import list_metrics
 from cyborg.results.page import Context, html, table
 from cyborg.results.sections._base import Section
 from cyborg.results.tables import mean_sd
 
-SHOWN = {
-    "eer": "EER",
-    "apcer_at_bpcer_5%": "APCER₅",
-    "apcer_at_bpcer_10%": "APCER₁₀",
-    "apcer_at_half": "APCER at ½",
-    "bpcer_at_half": "BPCER at ½",
-    "calibration_error": "ECE",
-}
-
 
 def render(context: Context) -> str:
     """A row per test set, architecture and variant; all measures are in operating_points.csv."""
+    shown = [value for metric in list_metrics() for value in metric.values if value.head]
     points = context.operating_points
     points = points[points["generator"] == ""]
     rows = []
@@ -25,13 +18,16 @@ def render(context: Context) -> str:
         own = points[points["test_set"] == name]
         for (architecture, variant), part in own.groupby(["architecture", "variant"], sort=False):
             values = part.set_index("measure")
-            cells = [mean_sd(values.loc[key, "mean"], values.loc[key, "sd"]) for key in SHOWN]
+            cells = [
+                mean_sd(values.loc[value.name, "mean"], values.loc[value.name, "sd"])
+                for value in shown
+            ]
             runs = str(part["runs"].iloc[0])
             rows.append([str(name), str(architecture), str(variant), runs, *cells])
     *others, positive = context.experiment.classes
     negatives = " or ".join(others)
     return html("<h2>Operating points</h2>") + table(
-        ["test set", "architecture", "variant", "runs", *SHOWN.values()],
+        ["test set", "architecture", "variant", "runs", *(value.head for value in shown)],
         rows,
         3,
         f"APCER: share of the images of {positive} that are not recognised; BPCER: share of those "

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from cyborg.common.decode import DecodeError, displayed_size, open_image, read_orientation
 from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits, _names
-
-_ORIENTATION = 0x0112
-
-
-def size(path: Path) -> tuple[int, int]:
-    """(width, height) of an image as displayed, that is, with its EXIF rotation applied."""
-    return _displayed(path, str(path))[0]
+from cyborg.saliency.pictures import read_displayed_size
 
 
 def looked_up(images: Path | None, name: str, where: str) -> tuple[int, int] | None:
     """Size of the image that a name means in the folder; None without folder or file."""
     found = None if images is None else _names.find(images, name)
-    return size(found) if found else None
+    return read_displayed_size(found) if found else None
 
 
 def needed(images: Path | None, name: str, where: str) -> tuple[int, int]:
@@ -44,8 +36,14 @@ def needed(images: Path | None, name: str, where: str) -> tuple[int, int]:
 
 def size_of_bytes(data: bytes, where: str) -> tuple[int, int]:
     """(width, height) of an image in memory; refused where its EXIF asks for a rotation."""
-    found, orientation = _displayed(io.BytesIO(data), where)
-    if orientation not in (0, 1):
+    try:
+        with open_image(data) as picture:
+            found, orientation = displayed_size(picture), read_orientation(picture)
+    except DecodeError as error:
+        raise UserError(
+            f"is not a readable image: {_limits.show(str(error))}", where=where
+        ) from None
+    if orientation != 1:
         raise UserError(
             "the embedded image has an EXIF rotation, and the file does not tell whether it was "
             "applied when the shapes were drawn",
@@ -61,17 +59,11 @@ def decode(data: bytes, where: str, kinds: tuple[str, ...] = ("PNG",)) -> np.nda
     Raises UserError where it is of another kind, broken, or larger than MAX_PIXELS.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=kinds) as picture:
-                _limits.size(*picture.size, where)
-                if picture.mode == "P" and "transparency" in picture.info:
-                    return np.asarray(picture.convert("RGBA"))
-                return np.asarray(picture)
-    except UserError:
-        raise
-    # Pillow raises almost anything on hostile bytes (SyntaxError, struct.error, IndexError …).
-    except Exception as error:
+        with open_image(data, kinds) as picture:
+            if picture.mode == "P" and "transparency" in picture.info:
+                return np.asarray(picture.convert("RGBA"))
+            return np.asarray(picture)
+    except DecodeError as error:
         raise UserError(
             f"is not a readable {' or '.join(kinds)} picture: {_limits.show(str(error))}",
             where=where,
@@ -109,20 +101,3 @@ def from_data_url(text: str, where: str) -> bytes:
             hint="`data:image/png;base64,…` is expected",
         )
     return from_base64(content, where)
-
-
-def _displayed(source: Path | io.BytesIO, where: str) -> tuple[tuple[int, int], int]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(source) as picture:
-                width, height = _limits.size(*picture.size, where)
-                orientation = int(picture.getexif().get(_ORIENTATION, 0))
-    except UserError:
-        raise
-    # As above: whatever the bytes are, the message is the same.
-    except Exception as error:
-        raise UserError(
-            f"is not a readable image: {_limits.show(str(error))}", where=where
-        ) from None
-    return ((height, width) if 5 <= orientation <= 8 else (width, height)), orientation

@@ -7,12 +7,11 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
+from cyborg.common.decode import MAX_PIXELS
 from cyborg.common.errors import UserError
 
 MAX_BYTES = 512 * 2**20
 """Largest annotation file that is read, bytes."""
-MAX_PIXELS = 100_000_000
-"""Largest image (width times height) that a file may claim."""
 MAX_SIDE = 1_000_000
 """Largest width or height that a file may claim."""
 MAX_COORDINATE = 1e7

@@ -17,7 +17,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example, encode_png
-from cyborg.saliency.pictures import displayed_size
+from cyborg.saliency.pictures import read_displayed_size
 
 # Folders of masks and label maps are pictures as well: their formats come first.
 MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
@@ -52,7 +52,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
                 hint=f"the first is {seen[name]}; keep one of them",
             )
         seen[name] = file
-        yield Annotation(image=name, size=displayed_size(file), heat_file=file)
+        yield Annotation(image=name, size=read_displayed_size(file), heat_file=file)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from cyborg.common.schema import Parameters
 from cyborg.config.networks import NetworkSpec
-from cyborg.models.cam import class_activation_map, classes_of, unit_range
+from cyborg.models.cam import class_activation_map, normalise_maps, select_classes
 from cyborg.models.network import Network
 from cyborg.models.trained import load_trained
 from cyborg.training.preparations._base import Context, Material, Preparation, Spec, Variants
@@ -93,10 +93,12 @@ def maps_of(
             part = slice(start, start + chunk)
             batch = torch.from_numpy(images[part]).to(device).permute(0, 3, 1, 2)
             output = network(batch)
-            classes = classes_of(target, output.logits, torch.from_numpy(labels[part]).to(device))
+            classes = select_classes(
+                target, output.logits, torch.from_numpy(labels[part]).to(device)
+            )
             cam = class_activation_map(output.features, output.weight, classes)
             large: Tensor = functional.interpolate(
-                unit_range(cam.float())[:, None], size=(side, side), mode="bilinear"
+                normalise_maps(cam.float())[:, None], size=(side, side), mode="bilinear"
             )
             out[part] = (large[:, 0] * 255).round().clamp(0, 255).byte().cpu().numpy()
     return out

@@ -1,0 +1,97 @@
+"""Describe the members of each family from their docstrings and records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cyborg.common.families import (
+    CONTROLS,
+    FAMILIES,
+    FORMATS,
+    LOSSES,
+    PREPARATIONS,
+    SECTIONS,
+)
+from cyborg.common.registry import Family
+from cyborg.reference.parameters import describe_options, describe_parameters
+from cyborg.results.metrics._base import list_metrics
+
+
+def describe_all_keys() -> str:
+    """Return every key of params.yaml, with the options of all losses and preparations."""
+    return "\n".join(
+        [
+            f"# Parameters\n\n{describe_parameters()}",
+            f"# Losses\n\n{describe_losses()}",
+            f"# Preparations\n\n{describe_preparations()}",
+        ]
+    )
+
+
+def describe_losses() -> str:
+    """Return a section for each loss: its docstring and its options."""
+    return _describe_members(LOSSES)
+
+
+def describe_preparations() -> str:
+    """Return a section for each preparation: its docstring and its options."""
+    return _describe_members(PREPARATIONS)
+
+
+def describe_controls() -> str:
+    """Return a section for each control: its docstring."""
+    return _describe_members(CONTROLS)
+
+
+def tabulate_formats() -> str:
+    """Return a table of the annotation formats."""
+    return _tabulate(["format", "files"], [[f"`{n}`", FORMATS.summary(n)] for n in FORMATS.names()])
+
+
+def tabulate_metrics() -> str:
+    """Return a table of the values that the metrics of the report give."""
+    rows = [
+        [f"`{value.name}`", value.meaning, value.source]
+        for metric in list_metrics()
+        for value in metric.values
+    ]
+    return _tabulate(["measure", "definition", "source"], rows)
+
+
+def tabulate_sections() -> str:
+    """Return a table of the sections of report.html, in the order of the page."""
+    names = sorted(SECTIONS.names(), key=lambda name: SECTIONS.find(name).order)
+    rows = [[str(SECTIONS.find(n).order), f"`{n}`", SECTIONS.summary(n)] for n in names]
+    return _tabulate(["order", "module", "shows"], rows)
+
+
+def tabulate_families() -> str:
+    """Return a table of all families: folder, record, members."""
+    rows = [
+        [
+            family.noun.split(" ", 1)[1],
+            f"`src/{family.package.replace('.', '/')}/`",
+            f"`{family.constant}`",
+            ", ".join(f"`{name}`" for name in family.names()),
+        ]
+        for family in FAMILIES
+    ]
+    return _tabulate(["family", "folder", "record", "members"], rows)
+
+
+def _describe_members(family: Family[Any]) -> str:
+    """Return a section for each member: its docstring, and its options if it has any."""
+    sections = []
+    for name in family.names():
+        text = f"## {name}\n\n{family.documentation(name).strip()}\n"
+        options = getattr(family.find(name), "options", None)
+        if options is not None:
+            text += f"\n{describe_options(options)}"
+        sections.append(text)
+    return "\n".join(sections)
+
+
+def _tabulate(heads: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table; a `|` inside a cell is escaped."""
+    lines = [heads, ["---"] * len(heads), *([c.replace("|", "\\|") for c in row] for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines).replace("| --- ", "|---")
