@@ -174,8 +174,6 @@ def check_reading_ends(name: str, path: Path, images: Path) -> None:
             for region in annotation.regions:
                 for shape in region.shapes:
                     assert np.isfinite(np.array(shape.points)).all()
-            if annotation.heat_file:
-                read_grey_map(annotation.heat_file)
     except UserError as error:
         error.text().encode()
         where = error.where

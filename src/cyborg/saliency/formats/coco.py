@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as codec
 
+from cyborg.common.decode import MAX_PIXELS
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _json, _limits, _shapes
@@ -208,7 +209,7 @@ def _run_lengths(
 def _array(counts: _json.Node) -> np.ndarray:
     """Uncompressed run lengths, int64 [n]."""
     values: list[Any] = [entry.value for entry in counts.each()]
-    if not all(type(value) is int and 0 <= value <= _limits.MAX_PIXELS for value in values):
+    if not all(type(value) is int and 0 <= value <= MAX_PIXELS for value in values):
         raise counts.fail("the run lengths are not whole numbers within the image")
     return np.array(values, dtype=np.int64)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cyborg.common.errors import UserError
-from cyborg.saliency.annotation import Annotation, Region
+from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _csv, _images, _json, _limits, _shapes, _svg
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
@@ -84,7 +84,7 @@ def _table_of_images(path: Path) -> dict[str, tuple[str, str]]:
 def _drawing(row: dict[str, str], where: str) -> tuple[Size, tuple[Region, ...]]:
     picture, drawing = (row.get(key, "").strip() for key in ("annotation", "annotation_svg"))
     empty = {"", "null", "none", "\\n"}
-    svg: tuple[Size, list] = (None, [])
+    svg: tuple[Size, list[tuple[Shape, ...]]] = (None, [])
     if drawing.lower() not in empty:
         svg = _svg.strokes(drawing.encode("utf-8", "replace"), f"{where}: annotation_svg")
     size, strokes = svg
