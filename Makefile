@@ -1,17 +1,21 @@
-# make repro | test | setup: all that is needed besides is Python 3.11 or newer, git and make.
+# make repro | quick | test | docs: you need Python 3.11 or newer, git and make, and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 STAMP := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test exhaustive docs setup lint lock clean
+.PHONY: repro test quick exhaustive docs setup lint lock clean
 repro: setup
 	dvc repro
 	@cyborg show
 
 test: setup lint
 	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# Under two minutes on 2 cores: linters, doctests, and every test that runs no whole pipeline.
+quick: setup lint
+	pytest --numprocesses auto -m "not slow and not exhaustive" --ignore tests/pipeline
 
 # 5,000 mutated files for every annotation reader, more moments of killing: about an hour.
 exhaustive: setup
@@ -28,7 +32,7 @@ lint: setup
 
 setup: $(STAMP)
 
-# uv itself comes through pip, held by its hashes too; everything else by the lock.
+# pip installs uv, and uv installs everything else. Hashes pin both.
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
@@ -36,7 +40,7 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
 	touch $@
 
-# Resolve the versions anew, for all platforms; names, versions and hashes only.
+# Resolve all versions again, for all platforms. The lock holds names, versions and hashes only.
 lock: setup
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
 	echo 'uv==$(shell $(UV) --version | cut -d" " -f2)' | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 - -o bootstrap.lock

@@ -159,7 +159,7 @@ def _show(options: Any) -> None:
 
 
 def _import_checkpoint(options: Any) -> None:
-    from cyborg.models.checkpoint import import_checkpoint
+    from cyborg.models.published_checkpoint import import_checkpoint
 
     import_checkpoint(options.checkpoint, options.architecture, options.out)
     print(options.out)

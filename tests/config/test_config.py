@@ -155,7 +155,7 @@ def test_the_message_of_a_misspelt_option(tmp_path: Path):
         ({"architectures__small_cnn__training": {"epochs": 0}}, "architectures.small_cnn.training"),
         ({"training__epochs": "many"}, "training.epochs"),
         ({"training__optimiser": "adam"}, "'sgd' or 'adamw'"),
-        ({"seeds": [1, 1]}, "a seed stands there twice"),
+        ({"seeds": [1, 1]}, "duplicate seed `1`"),
         ({"seeds": []}, "seeds"),
         ({"report__baseline": "cross_entrpy"}, "did you mean `cross_entropy`?"),
         ({"variants__Bad-Name": {"loss": "cross_entropy"}}, "cannot be a name"),

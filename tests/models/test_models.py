@@ -13,7 +13,7 @@ import torchvision
 
 from cyborg.common.errors import UserError
 from cyborg.models import taps
-from cyborg.models.architectures import NETWORKS, find_row, module_files
+from cyborg.models.architectures import NETWORKS, find_network, list_modules
 from cyborg.models.cam import class_activation_map
 from networks import describe, make, pictures
 
@@ -77,8 +77,8 @@ def test_every_row_is_known_to_timm_with_a_licence_and_has_a_source():
             record = timm.get_pretrained_cfg(row.timm)
             assert record.license, name
             assert row.image_size >= 112
-        if row.published:
-            assert hasattr(taps, row.published)
+        if row.published_tap:
+            assert hasattr(taps, row.published_tap)
 
 
 def test_planning_imports_neither_torch_nor_timm():
@@ -86,12 +86,12 @@ def test_planning_imports_neither_torch_nor_timm():
         "import sys; from cyborg.models.architectures import *; "
         "resolve = lambda name: resolve_network(name, NetworkOptions()); "
         "assert resolve('xception').image_size == 299; "
-        "assert module_files(resolve('small_cnn')) == ['cyborg.models.small_cnn']; "
-        "assert module_files(resolve('resnet50')) == []; "
+        "assert list_modules(resolve('small_cnn')) == ['cyborg.models.small_cnn']; "
+        "assert list_modules(resolve('resnet50')) == []; "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert module_files(describe("resnet18")) == []
+    assert list_modules(describe("resnet18")) == []
 
 
 def test_images_as_stored_or_in_unit_range_are_the_same():
@@ -117,9 +117,9 @@ def hooked(model, module, images):
 @pytest.mark.parametrize(
     ("name", "tap", "module"),
     [
-        ("resnet50", taps.last_convolution_of_resnet, lambda m: m.layer4[-1].conv3),
-        ("legacy_xception", taps.conv4_of_xception, lambda m: m.conv4),
-        ("tf_efficientnet_lite0", taps.conv_head_of_efficientnet, lambda m: m.conv_head),
+        ("resnet50", taps.tap_last_convolution_of_resnet, lambda m: m.layer4[-1].conv3),
+        ("legacy_xception", taps.tap_conv4_of_xception, lambda m: m.conv4),
+        ("tf_efficientnet_lite0", taps.tap_conv_head_of_efficientnet, lambda m: m.conv_head),
     ],
 )
 @pytest.mark.parametrize("training", [False, True])
@@ -147,7 +147,7 @@ def test_published_tap_of_densenet_is_torchvisions_features(training):
     ours.load_state_dict(theirs.state_dict())
     images = torch.rand(2, 3, 64, 64)
     expected = theirs.features(images)
-    final, tapped = taps.before_last_relu(ours, images)
+    final, tapped = taps.tap_before_last_relu(ours, images)
     torch.testing.assert_close(tapped, expected)
     torch.testing.assert_close(final, expected.relu())
     assert tapped.min() < 0
@@ -216,7 +216,7 @@ def test_batch_norm_stays_in_evaluation_mode():
 def test_output_stride_makes_the_map_finer():
     assert make("resnet18").map_size == (2, 2)
     assert make("resnet18", output_stride=8).map_size == (8, 8)
-    with pytest.raises(UserError, match="does not do output_stride 8"):
+    with pytest.raises(UserError, match="does not support output_stride 8"):
         make("densenet121", output_stride=8)
 
 
@@ -228,7 +228,7 @@ def test_output_stride_makes_the_map_finer():
         ("vit_tiny_patch16_224", {"image_size": 224}, "does not end in global average pooling"),
         ("convnext_atto", {}, "does not end in global average pooling"),
         ("resnet18", {"image_size": 32}, "the map of `resnet18` at 32 px is 1×1"),
-        ("inception_v3", {"image_size": 40}, "does not take images of 40 px"),
+        ("inception_v3", {"image_size": 40}, "does not accept images of 40 px"),
         ("small_cnn", {"weights": "imagenet"}, "has no ImageNet weights"),
     ],
 )
@@ -238,7 +238,7 @@ def test_mistakes_are_explained(name, changes, message):
 
 
 def test_one_class_is_an_error():
-    with pytest.raises(UserError, match="1 class cannot be told apart"):
+    with pytest.raises(UserError, match="at least 2 classes, not 1"):
         make("small_cnn", classes=1)
 
 
@@ -252,7 +252,9 @@ def test_without_network_access_the_alternatives_are_named(monkeypatch):
     with pytest.raises(UserError) as caught:
         make("resnet50", weights="imagenet")
     text = caught.value.text()
-    assert "architectures: resnet50.weights: ImageNet weights of `resnet50` cannot be had" in text
+    assert (
+        "architectures: resnet50.weights: ImageNet weights of `resnet50` are not available" in text
+    )
     assert all(word in text for word in ("`package`", ".safetensors", "`none`", "connect"))
 
 
@@ -264,4 +266,4 @@ def test_networks_of_channels_last_transformers_have_a_map_too():
     assert features.shape == (1, 768, 7, 7)
     expected = features.mean((2, 3)) @ weight.T + net.net.get_classifier().bias
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
-    assert find_row("swin_tiny_patch4_window7_224").source == "timm"
+    assert find_network("swin_tiny_patch4_window7_224").source == "timm"

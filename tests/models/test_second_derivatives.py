@@ -63,13 +63,13 @@ def test_batch_norm(affine, training):
 
 def test_a_network_gives_the_same_and_runs_through_it_only_where_asked(monkeypatch):
     used = []
-    plain = second_derivatives.Grouped.forward
+    plain = second_derivatives.GroupedConvolution.forward
 
     def counted(*arguments):
         used.append(1)
         return plain(*arguments)
 
-    monkeypatch.setattr(second_derivatives.Grouped, "forward", staticmethod(counted))
+    monkeypatch.setattr(second_derivatives.GroupedConvolution, "forward", staticmethod(counted))
     net = make("efficientnet_lite0", freeze_batch_norm=True).double().train()
     used.clear()
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from cyborg.common.errors import UserError
 from cyborg.common.files import sha256_file
-from cyborg.models.checkpoint import import_checkpoint
+from cyborg.models.published_checkpoint import import_checkpoint
 from networks import make, pictures
 
 
@@ -68,7 +68,7 @@ def test_bad_weights_are_refused_and_nothing_in_them_runs(tmp_path: Path, monkey
             r"is \(1,\), not \(16, 3, 3, 3\)",
         ),
         "nan": ({**state, "features.0.0.weight": torch.full((16, 3, 3, 3), torch.nan)}, "NaN"),
-        "list": ([1, 2], "holds no weights by name"),
+        "list": ([1, 2], "contains no weights by name"),
         "numbers": ({"lr": 0.1}, "`lr` is not a tensor"),
     }
     for name, (content, message) in cases.items():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
 from cyborg.common.errors import UserError
-from cyborg.saliency.match import Candidate, Matcher
+from cyborg.saliency.match import Candidate, ImageMatcher, find_image
 
 
 def candidates(*paths: str) -> list[Candidate]:
@@ -13,7 +16,7 @@ def candidates(*paths: str) -> list[Candidate]:
 
 
 def test_names_are_matched_by_path_then_name_then_stem() -> None:
-    known = Matcher(
+    known = ImageMatcher(
         candidates("a/1.jpg", "b/1.jpg", "b/2.png", "c/x_000042.jpg"), {"f" * 64: "b/2.png"}
     )
 
@@ -34,7 +37,7 @@ def test_names_are_matched_by_path_then_name_then_stem() -> None:
 
 
 def test_folders_of_other_sets_are_told_apart() -> None:
-    known = Matcher(candidates("1.jpg", "2.jpg", "deep/1.jpg", "deep/deep/1.jpg"))
+    known = ImageMatcher(candidates("1.jpg", "2.jpg", "deep/1.jpg", "deep/deep/1.jpg"))
     # The folder of the set itself agrees, so a name with another folder is of another set.
     names = ["set/1.jpg", "set/2.jpg", "other/1.jpg", "other/2.jpg", "deep/1.jpg"]
     assert known.find_all(names, "file") == {
@@ -48,3 +51,26 @@ def test_folders_of_other_sets_are_told_apart() -> None:
         known.find_all(["old/2.jpg", "older/2.jpg"], "file")
     # A whole name fits better than one without its extension.
     assert known.find_all(["2.png", "2.jpg"], "file") == {"2.jpg": "2.jpg"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_names_the_best_is_taken_in_any_order(order: int) -> None:
+    known = ImageMatcher(candidates("a/1.jpg"))
+    # The first two fit equally well; the third fits better than both.
+    names = ["a/1.bmp", "a/1.png", "a/1.jpg"][::order]
+    assert known.find_all(names, "file") == {"a/1.jpg": "a/1.jpg"}
+    with pytest.raises(UserError, match=r"both mean the image `a/1\.jpg`"):
+        known.find_all(names[:2] if order == 1 else names[1:], "file")
+
+
+def test_readers_use_the_same_rule_for_ties(tmp_path: Path) -> None:
+    for name in ("1.jpg", "deep/1.jpg", "x_000042.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (2, 1)).save(tmp_path / name)
+    assert find_image(tmp_path, "1.jpg", "file") == tmp_path / "1.jpg"
+    assert find_image(tmp_path, f"{tmp_path.name}/1.png", "file") == tmp_path / "1.jpg"
+    # Nothing says which of the two is meant.
+    with pytest.raises(UserError, match=r"`1.png` may be the image `1.jpg` or `deep/1.jpg`"):
+        find_image(tmp_path, "1.png", "file")
+    # The number of a file is no name of an image: only whole files of results name images so.
+    assert find_image(tmp_path, "42", "file") is None

@@ -20,7 +20,7 @@ from cyborg.common.families import PREPARATIONS
 from cyborg.config.load import load_experiment
 from cyborg.grid.layout import cell_name
 from cyborg.grid.plan import specifications
-from cyborg.models.autoencoder import Autoencoder, pyramid
+from cyborg.models.autoencoder import Autoencoder, find_skips
 from cyborg.models.network import build
 from cyborg.training.preparations import blur, mentor, teacher
 from cyborg.training.preparations._base import Context, Material
@@ -180,7 +180,7 @@ def test_every_trunk_becomes_an_encoder(name: str, size: int, decoder: str):
     head = copy.deepcopy(network.net.get_classifier().state_dict())
     torch.manual_seed(0)
     autoencoder = Autoencoder(network, size, decoder)
-    skips = pyramid(network, size)
+    skips = find_skips(network, size)
     ratios = [size / skip.size[0] for skip in skips][:3]
     assert np.allclose(ratios, [2, 4, 8], rtol=0.35)  # without padding they are not exact
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What people are told when something is wrong: where, what, and what to do about it."""
+"""Define the errors that tell users what is wrong, where it is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake that the user can mend; shown without a traceback, exit code 2.
+    """An error the user can fix. The command line shows it without a traceback, exit code 2.
 
-    Parameters
-    ----------
-    what: the mistake in one sentence, names in backticks.
-    where: file, and where it helps `file:row` or `file: field`, in which it was found.
-    hint: what was expected or what to do.
+    what: the mistake in one sentence, with names in backticks.
+    where: the file in which it was found, if it helps as `file:row` or `file: field`.
+    hint: the expected value, or the action to take.
+
+    >>> print(UserError("`alhpa` is not an option", where="params.yaml:7", hint="use `alpha`"))
+    error: params.yaml:7: `alhpa` is not an option
+    hint: use `alpha`
     """
 
     def __init__(self, what: str, *, where: str | Path | None = None, hint: str | None = None):
@@ -20,7 +22,7 @@ class UserError(Exception):
         super().__init__(self.text())
 
     def text(self) -> str:
-        """The message as it is printed on stderr."""
+        """Return the message as it is printed on stderr."""
         place = f"{self.where}: " if self.where is not None else ""
         lines = [f"error: {place}{self.what}"]
         if self.hint:
@@ -36,5 +38,5 @@ class UserErrors(UserError):
         super().__init__(f"{len(mistakes)} mistakes")
 
     def text(self) -> str:
-        """All messages, an empty line between them."""
+        """Return all messages, with an empty line between them."""
         return "\n\n".join(mistake.text() for mistake in self.mistakes)

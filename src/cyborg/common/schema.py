@@ -1,8 +1,9 @@
-"""The base of every parameter model: unknown keys are refused, mistakes name file, line and key."""
+"""Define the base of every group of parameters, and turn pydantic's errors into messages."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,12 +14,13 @@ from cyborg.common.errors import UserError, UserErrors
 
 
 class Parameters(BaseModel):
-    """A group of parameters: immutable, no unknown keys, no silent conversion of types."""
+    """A group of parameters: immutable, with no unknown keys, its defaults checked too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True)
 
 
 KeyPath = tuple[str | int, ...]
+"""Keys from the top of a file down to one value, such as `("variants", "cyborg", "alpha")`."""
 
 
 def collect_mistakes(
@@ -26,66 +28,67 @@ def collect_mistakes(
     model: type[BaseModel],
     path: str | Path,
     prefix: KeyPath = (),
-    lines: Any = None,
+    find_line: Callable[[KeyPath], int | None] | None = None,
+    beside: type[BaseModel] | None = None,
 ) -> UserErrors:
     """Turn pydantic's report into one message per mistake.
 
-    `model` is the class that was validated, `prefix` the key under which it stands in the file,
-    `lines` a function from a key path to its line number (or None where it is not known).
+    model: the class that was validated. path: the file. prefix: the key under which the validated
+    values are in the file. find_line: returns the line of a key in the file, or None if that is
+    not known. beside: another model whose keys are valid at the same place.
     """
+    fields = model.model_fields | (beside.model_fields if beside else {})
     found: list[UserError] = []
     for item in error.errors():
-        location: KeyPath = tuple(part for part in item["loc"] if not _is_tag(part))
-        key = ".".join(str(part) for part in (*prefix, *location))
-        line = lines((*prefix, *location)) if lines else None
-        where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
-        what: str
+        key = tuple(part for part in item["loc"] if not _is_type_tag(part))
+        place = (*prefix, *key)
+        line = find_line(place) if find_line else None
+        name = ".".join(str(part) for part in place)
         hint: str | None
         if item["type"] == "extra_forbidden":
-            what, hint = "not a parameter", _nearest(model, location)
-        elif item["type"] == "missing":
-            what, hint = "is missing", _describe(_field(model, location))
+            what, hint = "not a parameter", _suggest_field(fields, key)
         else:
-            what = f"{item['msg'][0].lower()}{item['msg'][1:]}, not `{item['input']}`"
-            hint = _describe(_field(model, location))
+            field = _find_field(fields, key)
+            hint = field.description if field else None
+            reason = f"{item['msg'][0].lower()}{item['msg'][1:]}"
+            missing = item["type"] == "missing"
+            what = "is missing" if missing else f"{reason}, not `{item['input']}`"
+        where = f"{path}:{line}: {name}" if line else f"{path}: {name}"
         found.append(UserError(what, where=where, hint=hint))
     return UserErrors(found)
 
 
-def _is_tag(part: str | int) -> bool:
+def _is_type_tag(part: str | int) -> bool:
+    """Return whether pydantic put `part` into a path to tell the members of a union apart."""
     return isinstance(part, str) and ("[" in part or part.startswith("function-"))
 
 
-def _fields(annotation: Any) -> dict[str, FieldInfo]:
-    """The fields of the model found in an annotation such as `Model`, `dict[str, Model] | None`."""
+def _list_fields(annotation: Any) -> Mapping[str, FieldInfo]:
+    """Return the fields of the model in an annotation such as `dict[str, Model] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation.model_fields
     for argument in get_args(annotation):
-        if fields := _fields(argument):
+        if fields := _list_fields(argument):
             return fields
     return {}
 
 
-def _field(model: type[BaseModel], location: KeyPath) -> FieldInfo | None:
-    fields, field = model.model_fields, None
-    for part in location:
+def _find_field(fields: Mapping[str, FieldInfo], key: KeyPath) -> FieldInfo | None:
+    """Return the last field that `key` passes on its way down from `fields`."""
+    field = None
+    for part in key:
         if part in fields:
             field = fields[str(part)]
-            fields = _fields(field.annotation)
+            fields = _list_fields(field.annotation)
     return field
 
 
-def _nearest(model: type[BaseModel], location: KeyPath) -> str:
-    fields = model.model_fields
-    for part in location[:-1]:
+def _suggest_field(fields: Mapping[str, FieldInfo], key: KeyPath) -> str:
+    """Return a hint for an unknown key: the nearest known one, or the whole list."""
+    for part in key[:-1]:
         if part in fields:
-            fields = _fields(fields[str(part)].annotation)
-    near = difflib.get_close_matches(str(location[-1]), list(fields), n=1)
-    known = ", ".join(fields)
+            fields = _list_fields(fields[str(part)].annotation)
+    near = difflib.get_close_matches(str(key[-1]), list(fields), n=1)
     if not near:
-        return f"known here: {known}"
+        return f"known here: {', '.join(fields)}"
     return f"did you mean `{near[0]}`? ({fields[near[0]].description})"
-
-
-def _describe(field: FieldInfo | None) -> str | None:
-    return field.description if field else None

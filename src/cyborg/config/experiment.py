@@ -1,4 +1,4 @@
-"""params.yaml as a whole: one experiment, one model per top-level key."""
+"""Define params.yaml as a whole: one experiment, with one record per top-level key."""
 
 from __future__ import annotations
 
@@ -19,34 +19,32 @@ class Data(Parameters):
 
     catalogue: str = Field("data/sources.csv", description="the table of all data sets")
     training_sets: dict[str, list[str]] = Field(
-        description="name of a training set: the sources (rows of the catalogue) it consists of"
+        description="name of a training set: its sources, which are rows of the catalogue"
     )
     test_sets: dict[str, list[str]] = Field(
-        description="name of a test set: its sources, of both classes; one AUC is given for each"
+        description="name of a test set: its sources, of both classes. The tables give one AUC per set"
     )
 
     @model_validator(mode="after")
-    def _not_empty(self) -> Data:
+    def _check_sets(self) -> Data:
         for kind in ("training_sets", "test_sets"):
             for name, sources in getattr(self, kind).items():
                 if not sources:
                     raise ValueError(f"{kind} `{name}` names no source")
                 if len(set(sources)) < len(sources):
-                    raise ValueError(f"{kind} `{name}` names a source twice")
+                    raise ValueError(f"{kind} `{name}` has a duplicate source")
         if not self.training_sets:
             raise ValueError("training_sets names no set")
         return self
 
     def sources(self) -> list[str]:
-        """All sources that any training or test set names, sorted."""
+        """Return all sources that any training or test set names, sorted."""
         sets = [*self.training_sets.values(), *self.test_sets.values()]
         return sorted({source for names in sets for source in names})
 
 
 class Phantom(Parameters):
     """`phantom`: how the procedural faces are drawn (sources whose access is `phantom`)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int = Field(128, ge=32, le=1024, description="side of the drawn images, pixels")
     seed: int = Field(0, ge=0, description="seed of every random choice of the drawing")
@@ -58,7 +56,7 @@ class Phantom(Parameters):
 
 
 class Split(Parameters):
-    """`split`: who is trained on, who selects the epoch, who is tested on."""
+    """`split`: which images train, which select the epoch, and which test."""
 
     validation: float = Field(
         0.15, ge=0, lt=1, description="share of each training source kept for validation"
@@ -67,31 +65,37 @@ class Split(Parameters):
         0.2,
         ge=0,
         lt=1,
-        description="share of a source kept for testing where it is both trained and tested on",
+        description="share kept for testing of a source that is both trained and tested on",
     )
-    seed: int = Field(0, ge=0, description="seed of the draw; images keep their part as sets grow")
+    seed: int = Field(0, ge=0, description="seed of the draw. Images keep their part if sets grow")
     join_near_duplicates: bool = Field(
         True, description="images that look the same go into the same part"
     )
 
 
 class Check(Parameters):
-    """`check`: what stops the build, and from which point on a confound is reported."""
+    """`check`: which findings stop the build, and which confounds are reported."""
 
     near_duplicate_bits: int = Field(
-        8, ge=0, le=16, description="perceptual hashes (64 bit) this near are compared further"
+        8,
+        ge=0,
+        le=16,
+        description="pairs whose perceptual hashes differ in at most so many of 64 bits are compared further",
     )
     near_duplicate_correlation: float = Field(
-        0.95, gt=0, le=1, description="thumbnails correlated this much are the same picture"
+        0.95,
+        gt=0,
+        le=1,
+        description="pairs whose thumbnails correlate at least this much are the same picture",
     )
     on_near_duplicates: Literal["stop", "warn"] = Field(
-        "stop", description="what happens where a test image occurs in training"
+        "stop", description="what to do if a test image looks like a training image"
     )
     warn_auc: float = Field(
         0.6,
         ge=0.5,
         le=1,
-        description="warn where header features or thumbnails alone predict the class this well",
+        description="warn if header features or thumbnails alone predict the class with this AUC",
     )
 
 
@@ -99,19 +103,20 @@ class Pack(Parameters):
     """`pack`: how images are decoded, once, for all cells."""
 
     reencode: Literal["none", "jpeg"] = Field(
-        "none", description="encode every image alike before use, so that codecs tell nothing"
+        "none",
+        description="encode every image alike before use, so that its codec does not give the class away",
     )
     quality: int = Field(95, ge=1, le=100, description="quality of `reencode: jpeg`")
 
 
 class Architecture(NetworkOptions):
-    """One row of `architectures`: a network and how it is prepared."""
+    """One row of `architectures`: a network and how it is made."""
 
     training: dict[str, Any] = Field({}, description="overrides of `training` for this network")
 
 
 class Variant(Parameters):
-    """One row of `variants`: a loss, its options (further keys), what it sees and what guides it.
+    """One row of `variants`: a loss with its options, a training set and human guidance.
 
     Keys that are not listed here are the options of the loss, documented in its module.
     """
@@ -120,24 +125,24 @@ class Variant(Parameters):
 
     loss: str = Field(description="module in cyborg/losses")
     training_set: str | None = Field(
-        None, description="one of data.training_sets; null is the first"
+        None, description="one of data.training_sets. null is the first"
     )
     saliency: str | None = Field(
-        None, description="one of the map sets of `saliency`; null is no human guidance"
+        None, description="one of the map sets of `saliency`. null is no human guidance"
     )
     control: str = Field(
         "none", description="wrong maps on purpose: a module in cyborg/training/controls, or none"
     )
     prepare: dict[str, dict[str, Any] | None] = Field(
         {},
-        description="what happens before training, in this order: modules of cyborg/preparations "
-        "(blur, mentor, teacher) with their options",
+        description="steps before training, in this order: modules in cyborg/training/preparations, with "
+        "their options",
     )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this variant")
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the loss as they stand in the file."""
+        """Return the options of the loss as they are in the file."""
         return dict(self.model_extra or {})
 
 
@@ -145,30 +150,32 @@ class Evaluation(Parameters):
     """`evaluation`: how finished cells are scored."""
 
     batch_size: int | None = Field(
-        None, ge=1, description="images scored at a time; null is what suits the device (8 or 512)"
+        None,
+        ge=1,
+        description="images scored at a time. null is a number that suits the device (8 or 512)",
     )
     gallery: int = Field(6, ge=0, le=64, description="test images per set shown with their maps")
 
 
 class Report(Parameters):
-    """`report`: what the tables state."""
+    """`report`: how the tables are computed."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
     bootstrap: int = Field(2000, ge=100, description="resamples of images and seeds")
     seed: int = Field(0, ge=0, description="seed of the resampling")
     baseline: str | None = Field(
-        None, description="variant that the others are compared with; null is the first"
+        None, description="variant that the others are compared with. null is the first"
     )
 
 
 class Experiment(Parameters):
-    """One experiment: everything that decides a number in its tables."""
+    """An experiment: everything that decides a number in its tables."""
 
     name: str = Field("experiment", description="title of the report")
     classes: list[str] = Field(
         ["bona_fide", "synthetic"],
         min_length=2,
-        description="labels of the catalogue in order; the score is the probability of the last",
+        description="labels of the catalogue, in order. The score is the probability of the last",
     )
     data: Data = Field(description="which sources are trained and tested on")
     phantom: Phantom = Field(Phantom(), description="how the procedural faces are drawn")

@@ -3,207 +3,159 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.families import CONTROLS, FORMATS, LOSSES
 from cyborg.common.registry import suggest_name
-from cyborg.common.schema import KeyPath, collect_mistakes
+from cyborg.common.schema import collect_mistakes
 from cyborg.config import preparations
-from cyborg.config.experiment import NAME, Experiment, Variant
+from cyborg.config.experiment import NAME, Architecture, Experiment, Variant
+from cyborg.config.parameter_file import ParameterFile
 from cyborg.config.training import Training
 
 
 def load_experiment(path: str | Path = "params.yaml") -> Experiment:
     """Read and check an experiment.
 
-    Raises UserErrors naming file, line, key, what was expected and the nearest valid name, for
-    all mistakes of the file at once.
+    Raises UserErrors for all mistakes of the file at once. Each names file, line and key, the
+    expected value, and the nearest valid name.
     """
-    raw = _read(Path(path))
+    file = ParameterFile.read(Path(path))
     try:
-        experiment = Experiment.model_validate(_plain(raw))
+        experiment = Experiment.model_validate(file.values())
     except ValidationError as error:
-        raise collect_mistakes(error, Experiment, path, lines=lambda key: _line(raw, key)) from None
-    found = _names(experiment, raw, path) + _references(experiment, raw, path)
-    for name in experiment.variants:
-        found += _options(experiment.variants[name], name, raw, path)
-        found += preparations.mistaken(
-            experiment, name, path, lambda *key: _where(raw, path, *key), lambda k: _line(raw, k)
-        )
+        raise collect_mistakes(error, Experiment, path, find_line=file.find_line) from None
+    found = [
+        *_check_names(experiment, file),
+        *_check_references(experiment, file),
+        *_check_seeds(experiment, file),
+        *_check_training_overrides(experiment, file),
+    ]
+    for name, variant in experiment.variants.items():
+        found += _check_loss_options(variant, name, file)
+        found += preparations.mistaken(experiment, name, path, file.locate, file.find_line)
     if found:
         raise UserErrors(found)
     if circle := preparations.circle(experiment):
         raise UserError(
             f"teachers in a circle: {' -> '.join(circle)}",
-            where=_where(raw, path, "variants", circle[0], "prepare"),
+            where=file.locate("variants", circle[0], "prepare"),
             hint="the first teacher must be taught by people",
         )
     return experiment
 
 
 def resolve_loss_options(variant: Variant) -> dict[str, Any]:
-    """The options of a variant's loss with defaults filled in (cyborg/losses/<loss>.py)."""
+    """Return the options of a variant's loss, with defaults filled in."""
     options = LOSSES.find(variant.loss).options
     resolved: dict[str, Any] = options.model_validate(variant.options).model_dump(mode="json")
     return resolved
 
 
 def resolve_training(experiment: Experiment, architecture: str, variant: str) -> Training:
-    """`training` with the overrides of the architecture, then those of the variant."""
-    merged = experiment.training.model_dump()
-    for changes in (
-        experiment.architectures[architecture].training,
-        experiment.variants[variant].training,
-    ):
-        merged = _merge(merged, changes)
-    return Training.model_validate(merged)
+    """Return `training` with the overrides of the architecture, then those of the variant."""
+    values = experiment.training.model_dump()
+    for row in (experiment.architectures[architecture], experiment.variants[variant]):
+        values = _merge_values(values, row.training)
+    return Training.model_validate(values)
 
 
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _merge_values(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `overrides`, group by group."""
     merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if nested else value
+    for key, value in overrides.items():
+        is_group = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge_values(merged[key], value) if is_group else value
     return merged
 
 
-def _read(path: Path) -> Any:
-    try:
-        raw = YAML().load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            "there is no such file",
-            where=path,
-            hint="run the command in the project folder or give --params",
-        ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"is not valid YAML: {error}", where=path) from None
-    if not isinstance(raw, dict):
-        raise UserError("holds no keys", where=path, hint="see params.yaml of this project")
-    return raw
-
-
-def _plain(value: Any) -> Any:
-    """Plain dictionaries and lists, keys as text, from what ruamel.yaml returns."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _line(raw: Any, key: KeyPath) -> int | None:
-    """Line of a key in the file, counted from one; of its nearest parent where it is absent."""
-    line, place = None, raw
-    for part in key:
-        try:
-            marks = place.lc  # ruamel.yaml's line numbers
-            position = marks.key(part) if isinstance(part, str) else marks.item(part)
-            line, place = position[0] + 1, place[part]
-        except (AttributeError, KeyError, IndexError, TypeError):
-            break
-    return line
-
-
-def _where(raw: Any, path: str | Path, *key: str | int) -> str:
-    line = _line(raw, key)
-    return f"{path}{f':{line}' if line else ''}: {'.'.join(str(part) for part in key)}"
-
-
-def _names(experiment: Experiment, raw: Any, path: str | Path) -> list[UserError]:
-    """Names that become folders must be safe to use as such."""
-    families: dict[tuple[str, ...], dict[str, Any]] = {
+def _check_names(experiment: Experiment, file: ParameterFile) -> Iterator[UserError]:
+    """Refuse names that cannot be the name of a folder."""
+    rows: dict[tuple[str, ...], Collection[str]] = {
         ("data", "training_sets"): experiment.data.training_sets,
         ("data", "test_sets"): experiment.data.test_sets,
         ("saliency",): experiment.saliency,
         ("architectures",): experiment.architectures,
         ("variants",): experiment.variants,
     }
-    return [
-        UserError(
-            f"`{name}` cannot be a name",
-            where=_where(raw, path, *key, name),
-            hint="use lower-case letters, digits and _",
-        )
-        for key, family in families.items()
-        for name in family
-        if not re.match(NAME, name)
-    ]
-
-
-def _references(experiment: Experiment, raw: Any, path: str | Path) -> list[UserError]:
-    """Names that one section uses and another defines."""
-    found: list[UserError] = []
-
-    def must(name: str | None, known: list[str], what: str, *key: str) -> None:
-        if name is not None and name not in known:
-            found.append(
-                UserError(
-                    f"`{name}` is not {what}",
-                    where=_where(raw, path, *key),
-                    hint=suggest_name(name, known),
+    for key, names in rows.items():
+        for name in names:
+            if not re.match(NAME, name):
+                yield UserError(
+                    f"`{name}` cannot be a name",
+                    where=file.locate(*key, name),
+                    hint="use lower-case letters, digits and _",
                 )
-            )
 
-    controls = ["none", *CONTROLS.names()]
+
+def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[UserError]:
+    """Refuse names that one section uses and no other defines."""
+
+    def check(name: str | None, known: list[str], noun: str, *key: str) -> Iterator[UserError]:
+        if name is not None and name not in known:
+            hint = suggest_name(name, known)
+            yield UserError(f"`{name}` is not {noun}", where=file.locate(*key), hint=hint)
+
+    training_sets, map_sets = list(experiment.data.training_sets), list(experiment.saliency)
     for name, variant in experiment.variants.items():
         key = ("variants", name)
-        must(variant.loss, LOSSES.names(), "a loss", *key, "loss")
-        must(
-            variant.training_set,
-            list(experiment.data.training_sets),
-            "in data.training_sets",
-            *key,
-            "training_set",
+        yield from check(variant.loss, LOSSES.names(), "a loss", *key, "loss")
+        yield from check(
+            variant.training_set, training_sets, "in data.training_sets", *key, "training_set"
         )
-        must(variant.saliency, list(experiment.saliency), "in saliency", *key, "saliency")
-        must(variant.control, controls, "a control", *key, "control")
+        yield from check(variant.saliency, map_sets, "in saliency", *key, "saliency")
+        controls = ["none", *CONTROLS.names()]
+        yield from check(variant.control, controls, "a control", *key, "control")
         if variant.control != "none" and variant.saliency is None:
-            found.append(
-                UserError(
-                    "a control needs maps to change",
-                    where=_where(raw, path, *key, "control"),
-                    hint="give `saliency: <map set>` as well",
-                )
+            yield UserError(
+                "a control needs maps to change",
+                where=file.locate(*key, "control"),
+                hint="give `saliency: <map set>` as well",
             )
-    formats = ["auto", *FORMATS.names()]
     for name, maps in experiment.saliency.items():
-        must(maps.format, formats, "a format", "saliency", name, "format")
-    must(experiment.report.baseline, list(experiment.variants), "in variants", "report", "baseline")
-    if len(set(experiment.seeds)) < len(experiment.seeds):
-        found.append(UserError("a seed stands there twice", where=_where(raw, path, "seeds")))
-    overridden: dict[str, dict[str, Any]] = {
-        "architectures": experiment.architectures,
-        "variants": experiment.variants,
+        formats = ["auto", *FORMATS.names()]
+        yield from check(maps.format, formats, "a format", "saliency", name, "format")
+    baseline, variants = experiment.report.baseline, list(experiment.variants)
+    yield from check(baseline, variants, "in variants", "report", "baseline")
+
+
+def _check_seeds(experiment: Experiment, file: ParameterFile) -> Iterator[UserError]:
+    """Refuse a seed that is given twice."""
+    for seed in sorted({s for s in experiment.seeds if experiment.seeds.count(s) > 1}):
+        yield UserError(f"duplicate seed `{seed}`", where=file.locate("seeds"))
+
+
+def _check_training_overrides(experiment: Experiment, file: ParameterFile) -> list[UserError]:
+    """Check the key `training` of every architecture and every variant."""
+    rows: dict[tuple[str, str], Architecture | Variant] = {
+        **{("architectures", name): row for name, row in experiment.architectures.items()},
+        **{("variants", name): row for name, row in experiment.variants.items()},
     }
-    for kind, family in overridden.items():
-        for name, row in family.items():
-            try:
-                Training.model_validate(_merge(experiment.training.model_dump(), row.training))
-            except ValidationError as error:
-                prefix = (kind, name, "training")
-                found += collect_mistakes(
-                    error, Training, path, prefix, lambda key: _line(raw, key)
-                ).mistakes
+    found: list[UserError] = []
+    for key, row in rows.items():
+        try:
+            Training.model_validate(_merge_values(experiment.training.model_dump(), row.training))
+        except ValidationError as error:
+            place = (*key, "training")
+            found += collect_mistakes(error, Training, file.path, place, file.find_line).mistakes
     return found
 
 
-def _options(variant: Variant, name: str, raw: Any, path: str | Path) -> list[UserError]:
-    """Further keys of a variant are options of its loss."""
+def _check_loss_options(variant: Variant, name: str, file: ParameterFile) -> list[UserError]:
+    """Check the further keys of a variant, which are the options of its loss."""
     if variant.loss not in LOSSES.names():
         return []
     options = LOSSES.find(variant.loss).options
     try:
         options.model_validate(variant.options)
     except ValidationError as error:
-        both = type("Both", (Variant, options), {})
+        # A misspelt key may have been meant as an option or as a key of the variant.
         return collect_mistakes(
-            error, both, path, ("variants", name), lambda key: _line(raw, key)
+            error, options, file.path, ("variants", name), file.find_line, beside=Variant
         ).mistakes
     return []

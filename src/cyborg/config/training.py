@@ -1,4 +1,4 @@
-"""`training`: how one cell is optimised; any key may be overridden per architecture and variant."""
+"""Define `training`: how a cell is optimised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyborg.common.schema import Parameters
 
 
 class Augmentation(Parameters):
-    """Random changes applied to image **and** human map together; all zero: none (published)."""
+    """Random changes of an image **and** its human map. If all are zero, there are none."""
 
     flip: float = Field(0.0, ge=0, le=1, description="probability of a horizontal flip")
     scale: float = Field(0.0, ge=0, le=0.5, description="largest relative change of size")
@@ -24,20 +24,23 @@ class Augmentation(Parameters):
 
 
 class Training(Parameters):
-    """Optimisation of one cell; the defaults are those published (CVRL/CYBORG train_cam.py)."""
+    """Optimisation of a cell. The defaults are the published ones (CVRL/CYBORG train_cam.py).
+
+    Each architecture and each variant may override any key.
+    """
 
     epochs: int = Field(50, ge=1, description="passes over the training set")
     batch_size: int = Field(20, ge=1, description="images per step")
     accumulate: int = Field(1, ge=1, description="batches whose gradients are added before a step")
     images_per_epoch: int | None = Field(
-        None, ge=1, description="images drawn per epoch; null is the whole training set once"
+        None, ge=1, description="images drawn per epoch. null is the whole training set once"
     )
     balance: Literal["none", "class", "class_and_source"] = Field(
         "none", description="draw images so that classes (and sources within them) are equal"
     )
     optimiser: Literal["sgd", "adamw"] = Field("sgd", description="optimisation method")
     learning_rate: float = Field(0.005, gt=0, description="(highest) learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; adamw ignores it")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd. adamw ignores it")
     weight_decay: float = Field(1e-6, ge=0, description="weight decay")
     schedule: Literal["constant", "step", "cosine", "one_cycle"] = Field(
         "step", description="course of the learning rate"
@@ -49,12 +52,14 @@ class Training(Parameters):
         description="validation measure by which the epoch is chosen (ties: the later one)",
     )
     early_stopping: int | None = Field(
-        None, ge=1, description="stop after this many epochs without improvement; null is never"
+        None, ge=1, description="stop after this many epochs without improvement. null is never"
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="precision of the forward pass; the saliency term is float32 always"
+        "float32", description="precision of the forward pass. The saliency term is always float32"
     )
-    channels_last: bool = Field(True, description="memory format that convolutions are fastest in")
+    channels_last: bool = Field(
+        True, description="use the memory format in which convolutions are fastest"
+    )
     compile: bool = Field(False, description="compile the network with torch.compile")
     augmentation: Augmentation = Field(
         Augmentation(), description="random changes of image and map together"

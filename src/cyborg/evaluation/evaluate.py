@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cyborg.common.correlation import correlate_rows
 from cyborg.common.errors import UserError
 from cyborg.common.files import replacing_file, write_table
 from cyborg.config.networks import NetworkSpec
@@ -122,22 +123,19 @@ def alignment(cams: Tensor, maps: Tensor) -> tuple[np.ndarray, np.ndarray, np.nd
     mass = cams.double() - cams.double().amin((1, 2), keepdim=True)
     share = (mass * region[:, 0]).sum((1, 2)) / mass.sum((1, 2))  # a constant map: 0/0, NaN
     return (
-        _pearson(cams.double().flatten(1), human.double().flatten(1)).numpy(),
+        _correlate_maps(cams.double().flatten(1).numpy(), human.double().flatten(1).numpy()),
         share.numpy(),
         region.mean((1, 2, 3)).numpy(),
     )
 
 
-def _pearson(a: Tensor, b: Tensor) -> Tensor:
-    """Correlation of rows [N,P]; NaN where one of the two is constant up to rounding."""
-    parts = []
-    for values in (a, b):
-        centred = values - values.mean(1, keepdim=True)
-        spread = centred.abs().amax(1)
-        constant = spread <= values.abs().amax(1) * 1e-6  # the maps were computed in float32
-        length = centred.norm(dim=1).masked_fill(constant, math.nan)
-        parts.append(centred / length[:, None])
-    return (parts[0] * parts[1]).sum(1).clamp(-1, 1)
+def _correlate_maps(cams: np.ndarray, human: np.ndarray) -> np.ndarray:
+    """Return the correlation of maps [N,P]; NaN if one of the two is constant up to rounding."""
+    # The maps were computed in float32, which rounds to about 1e-7 of the largest value.
+    constant = np.zeros(len(cams), bool)
+    for maps in (cams, human):
+        constant |= np.ptp(maps, axis=1) <= 2e-6 * np.abs(maps).max(axis=1)
+    return np.where(constant, math.nan, correlate_rows(cams, human))
 
 
 def _scores(

@@ -23,7 +23,7 @@ from cyborg.config.experiment import Experiment, Variant
 from cyborg.config.load import resolve_loss_options, resolve_training
 from cyborg.config.networks import NetworkSpec
 from cyborg.grid.layout import PLAN, cell_name
-from cyborg.models.architectures import module_files, resolve_network
+from cyborg.models.architectures import list_modules, resolve_network
 
 Spec = dict[str, Any]
 
@@ -171,7 +171,7 @@ def _train(
         "seed": seed,
         "inputs": digest(sources, ["train", "validation"], network.image_size, maps, weighted),
     }
-    code = module_files(network)
+    code = list_modules(network)
     if row.control != "none":
         code.append(f"cyborg.training.controls.{row.control}")
     above: list[Spec] = []
@@ -217,7 +217,7 @@ def _evaluate(experiment: Experiment, trained: Spec, digest: Any) -> Spec:
         "maps": maps,
         "evaluation": experiment.evaluation.model_dump(mode="json"),
         "inputs": digest(sources, ["test"], network.image_size, maps),
-        "code": _code(tuple(sorted(["cyborg.evaluation.evaluate", *module_files(network)]))),
+        "code": _code(tuple(sorted(["cyborg.evaluation.evaluate", *list_modules(network)]))),
         "parents": [f"train/{cell_name(trained)}"],
     }
 

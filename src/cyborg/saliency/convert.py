@@ -19,6 +19,7 @@ from cyborg.common.workers import map_in_processes
 from cyborg.config.saliency import Maps
 from cyborg.saliency.aggregate import render
 from cyborg.saliency.gather import Annotated, gather
+from cyborg.saliency.names import join_folders
 from cyborg.saliency.preview import contact_sheet
 
 COLUMNS = ("image", "width", "height", "annotators", "regions", "area")
@@ -105,7 +106,7 @@ def file_names(pictures: list[Annotated], where: Path) -> list[str]:
             file=sys.stderr,
         )
     names = [
-        f"{stem if often[stem.casefold()] == 1 else whole_name(picture.name)}.png"
+        f"{stem if often[stem.casefold()] == 1 else join_folders(picture.name)}.png"
         for picture, stem in zip(pictures, stems, strict=True)
     ]
     twice = [name for name, n in Counter(name.casefold() for name in names).items() if n > 1]
@@ -116,15 +117,6 @@ def file_names(pictures: list[Annotated], where: Path) -> list[str]:
             hint="rename one of them",
         )
     return names
-
-
-def whole_name(name: str) -> str:
-    """A stated name with its folders, as one file name."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part.strip(".")]
-    text = "_".join(parts)
-    if not text or len(text.encode()) > 240:
-        raise UserError(f"`{name[:80]}` gives no name for a file", hint="use a shorter path")
-    return text
 
 
 def draw(job: Job) -> Row:

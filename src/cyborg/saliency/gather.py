@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from cyborg.common.errors import UserError
 from cyborg.common.files import sha256_file
@@ -15,8 +13,8 @@ from cyborg.config.saliency import Maps
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.fit import fit
 from cyborg.saliency.formats import _limits
-from cyborg.saliency.formats._names import IMAGES
-from cyborg.saliency.match import Candidate, Matcher
+from cyborg.saliency.match import ImageMatcher, list_images, make_candidates
+from cyborg.saliency.names import make_file_stem
 from cyborg.saliency.pictures import read_displayed_size
 from cyborg.saliency.read import read_annotations
 
@@ -33,7 +31,7 @@ class Annotated:
     @property
     def stem(self) -> str:
         """File name without extension: of the image's file, or else of the stated name."""
-        return self.file.stem if self.file else stated_stem(self.name)
+        return self.file.stem if self.file else make_file_stem(self.name)
 
 
 def gather(path: Path, images: Path | None, format: str, maps: Maps) -> list[Annotated]:
@@ -85,44 +83,14 @@ def _note(names: list[str], what: str) -> None:
         print(f"note: {len(names)} images {what} (the first is `{names[0]}`)", file=sys.stderr)
 
 
-def stated_stem(name: str) -> str:
-    """The last part of a stated name (path of either kind, or web address) without extension.
-
-    Raises UserError where no file can be called so.
-    """
-    text = name
-    if re.match(r"[a-z][a-z0-9+]+://", name, re.IGNORECASE):
-        with suppress(ValueError):  # a broken address is a name like any other
-            text = unquote(urlsplit(name).path) or name
-    last = re.split(r"[\\/]+", text.rstrip("/\\"))[-1]
-    stem = last if last.strip(".") == "" else Path(last).stem
-    try:
-        length = len(stem.encode())
-    except UnicodeEncodeError:
-        length = 0
-    if not stem.strip(". ") or not 0 < length <= 240 or any(ord(c) < 32 for c in stem):
-        raise UserError(
-            f"`{name[:80]}` gives no name for a file",
-            hint="give the image a plain name in the annotation file",
-        )
-    return stem
-
-
 def _files(images: Path, names: list[str], where: Path) -> dict[str, Path]:
     """The images that the names mean."""
-    if not images.is_dir():
-        raise UserError("is not a folder", where=images, hint="--images takes a folder of images")
-    files = {
-        file.relative_to(images).as_posix(): file
-        for file in sorted(images.rglob("*"))
-        if file.suffix.lower() in IMAGES and file.is_file()
-    }
+    files = list_images(images)
     checksums = {}
     if any(re.fullmatch(r"[0-9a-f]{64}", name) for name in names):
         checksums = {sha256_file(file): inside for inside, file in files.items()}
-    folder = images.resolve().as_posix()
-    candidates = [Candidate(inside, inside, f"{folder}/{inside}") for inside in files]
-    found = Matcher(candidates, checksums).find_all(names, str(where))
+    matcher = ImageMatcher(make_candidates(images, files), checksums)
+    found = matcher.find_all(names, str(where))
     return {name: files[inside] for name, inside in found.items()}
 
 

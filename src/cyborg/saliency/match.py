@@ -1,4 +1,8 @@
-"""Which image of a set an annotation means: by path, file name, stem, checksum or number."""
+"""Find which image of a set a name in an annotation file means.
+
+This is the one rule for the pipeline, for the commands, and for the readers of formats that do
+not state the size of an image.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,22 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from pathlib import Path
 
 from cyborg.common.errors import UserError
-from cyborg.saliency.formats._names import spellings
+from cyborg.saliency.formats._limits import show
+from cyborg.saliency.names import IMAGE_SUFFIXES, spell_name, strip_extension
 
-EXACT, NAME, STEM, NUMBER = 3, 2, 1, 0
+
+class FoundBy(IntEnum):
+    """What of a name agreed with an image. A higher value is better evidence."""
+
+    NUMBER = 0
+    STEM = 1
+    NAME = 2
+    PATH = 3
 
 
 @dataclass(frozen=True)
@@ -24,121 +39,190 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Match:
-    """What a name may mean: one image or several; folders that agree; by what it was found."""
+    """The images that a name may mean, and how well it fits them.
+
+    keys: one image, or several that fit equally well. folders: number of folders that agree.
+    """
 
     keys: tuple[str, ...]
     folders: int
-    kind: int
+    found_by: FoundBy
+
+    def is_better_than(self, other: Match) -> bool:
+        """Tell whether this fits better in one respect and worse in none."""
+        mine, theirs = (self.folders, self.found_by), (other.folders, other.found_by)
+        return mine != theirs and mine[0] >= theirs[0] and mine[1] >= theirs[1]
 
 
-class Matcher:
-    """Finds images by the names that annotation tools give them.
+class ImageMatcher:
+    """The images of a set, found by the names that annotation tools give them.
 
-    checksums: key of each sha256, for tools that name images by content.
+    checksums: the key of each sha256, for tools that name images by content. by_number: whether a
+    bare number means the image whose name ends in it, as in results of COCO.
     """
 
-    def __init__(self, candidates: Iterable[Candidate], checksums: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        candidates: Iterable[Candidate],
+        checksums: Mapping[str, str] | None = None,
+        by_number: bool = True,
+    ):
         self.checksums = {} if checksums is None else checksums
-        self._inside: dict[str, list[Candidate]] = {}
-        self._names: dict[str, list[Candidate]] = {}
-        self._stems: dict[str, list[Candidate]] = {}
-        self._numbers: dict[int, list[Candidate]] = {}
+        self._by_path: dict[str, list[Candidate]] = {}
+        self._by_name: dict[str, list[Candidate]] = {}
+        self._by_stem: dict[str, list[Candidate]] = {}
+        self._by_number: dict[int, list[Candidate]] = {}
         for one in sorted(candidates, key=lambda candidate: candidate.key):
             inside = unicodedata.normalize("NFC", one.inside)  # as stated names are spelt
             name = inside.rsplit("/", 1)[-1]
-            self._inside.setdefault(inside, []).append(one)
-            self._names.setdefault(name, []).append(one)
-            self._stems.setdefault(stem(name), []).append(one)
-            if number := re.search(r"(\d{1,18})$", stem(name)):
-                self._numbers.setdefault(int(number[1]), []).append(one)
+            stem = strip_extension(name)
+            self._by_path.setdefault(inside, []).append(one)
+            self._by_name.setdefault(name, []).append(one)
+            self._by_stem.setdefault(stem, []).append(one)
+            if by_number and (number := re.search(r"(\d{1,18})$", stem)):
+                self._by_number.setdefault(int(number[1]), []).append(one)
 
-    def find(self, name: str, where: str) -> str | None:
-        """The key of the image that `name` means, or None.
+    def find(self, name: str, location: str) -> str | None:
+        """Return the key of the image that `name` means, or None.
 
-        In this order: the path inside the folder, the file name, the file name without extension;
-        of several, the one whose folders agree furthest. Then the sha256 of the file, and for a
-        bare number the image whose name ends in it (COCO results). Raises UserError where several
-        remain.
+        The first of these that finds an image decides: the path inside the folder, the file name,
+        the file name without extension, the sha256 of the file, and for a bare number the end of
+        the file's name. Of several images it is the one whose folders agree furthest. Raises
+        UserError, naming `location`, if several remain.
+
+        >>> faces = [Candidate(name, name, f"set/{name}") for name in ("a/1.jpg", "b/1.jpg")]
+        >>> ImageMatcher(faces).find("C:/photos/b/1.png", "annotations.json")
+        'b/1.jpg'
         """
-        match = self._search(name)
-        return _single(name, match, where) if match else None
+        match = self._look_up(name)
+        return _require_one(name, match, location) if match else None
 
-    def find_all(self, names: Iterable[str], where: str) -> dict[str, str]:
-        """The keys of the images that the names of one annotation file mean.
+    def find_all(self, names: Iterable[str], location: str) -> dict[str, str]:
+        """Return the key of the image for each name of an annotation file that means one.
 
-        Besides what `find` says: where the folders of some names agree with those of the images,
-        a name whose folders do not is of another image that is not here; so is one that fits less
-        well than another name of the same image. Raises UserError where neither of two fits better.
+        An annotation file may cover more images than the set. Names of those others must not be
+        taken for images of the set, so that names are also compared with each other:
+
+        1. If the folders of some names agree with those of images, the file names folders as the
+           set does. A name whose folders do not agree is then of another set.
+        2. If two names mean the same image, the one that fits better is of this set.
+
+        Raises UserError, naming `location`, if a name means several images, or if two names mean
+        one image and neither fits better.
+
+        >>> faces = [Candidate(name, name, f"set/{name}") for name in ("1.jpg", "2.jpg")]
+        >>> ImageMatcher(faces).find_all(["set/1.jpg", "other/1.jpg", "other/2.jpg"], "file")
+        {'set/1.jpg': '1.jpg'}
         """
-        found = {name: match for name in names if (match := self._search(name)) is not None}
-        if any(match.folders for match in found.values()):
-            found = {
+        matches = {name: match for name in names if (match := self._look_up(name)) is not None}
+        if any(match.folders for match in matches.values()):
+            matches = {
                 name: match
-                for name, match in found.items()
-                if match.folders or match.kind == EXACT or not _has_folders(name)
+                for name, match in matches.items()
+                if match.folders or match.found_by is FoundBy.PATH or not _has_folders(name)
             }
-        best: dict[str, tuple[str, Match]] = {}
-        for name, match in sorted(found.items()):
-            key = _single(name, match, where)
-            other, held = best.get(key, (name, match))
-            better = match.folders >= held.folders and match.kind >= held.kind
-            worse = match.folders <= held.folders and match.kind <= held.kind
-            if other != name and better == worse:
-                raise UserError(
-                    f"`{other}` and `{name}` both mean the image `{key}`",
-                    where=where,
-                    hint="take one of them out, or name images with folder and extension",
-                )
-            if better:
-                best[key] = (name, match)
-        return {name: key for key, (name, _) in best.items()}
+        names_of: dict[str, list[str]] = {}
+        for name, match in sorted(matches.items()):
+            names_of.setdefault(_require_one(name, match, location), []).append(name)
+        return {_choose_name(key, matches, names_of[key], location): key for key in names_of}
 
-    def _search(self, name: str) -> Match | None:
-        for parts in spellings(name):
-            for kind, found in (
-                (EXACT, self._inside.get("/".join(parts))),
-                (NAME, self._names.get(parts[-1])),
-                (STEM, self._stems.get(stem(parts[-1]))),
+    def _look_up(self, name: str) -> Match | None:
+        for parts in spell_name(name):
+            for found_by, found in (
+                (FoundBy.PATH, self._by_path.get("/".join(parts))),
+                (FoundBy.NAME, self._by_name.get(parts[-1])),
+                (FoundBy.STEM, self._by_stem.get(strip_extension(parts[-1]))),
             ):
                 if found:
-                    return _nearest(parts, found, kind)
+                    return _keep_nearest(parts, found, found_by)
         if name in self.checksums:
-            return Match((self.checksums[name],), 0, EXACT)
-        if re.fullmatch(r"\d{1,18}", name) and (numbered := self._numbers.get(int(name))):
-            return _nearest([name], numbered, NUMBER)
+            return Match((self.checksums[name],), 0, FoundBy.PATH)
+        if re.fullmatch(r"\d{1,18}", name) and (found := self._by_number.get(int(name))):
+            return _keep_nearest([name], found, FoundBy.NUMBER)
         return None
 
 
-def _nearest(parts: list[str], found: list[Candidate], kind: int) -> Match:
-    common = [_common(parts, unicodedata.normalize("NFC", one.path).split("/")) for one in found]
+def _keep_nearest(parts: list[str], found: list[Candidate], found_by: FoundBy) -> Match:
+    common = [
+        _count_common_folders(parts, unicodedata.normalize("NFC", one.path).split("/"))
+        for one in found
+    ]
     best = [one.key for one, n in zip(found, common, strict=True) if n == max(common)]
-    return Match(tuple(best), max(common), kind)
+    return Match(tuple(best), max(common), found_by)
 
 
-def _single(name: str, match: Match, where: str) -> str:
-    if len(match.keys) > 1:
-        raise UserError(
-            f"`{name}` may be the image `{match.keys[0]}` or `{match.keys[1]}`",
-            where=where,
-            hint="name images with their folder and extension in the annotation file",
-        )
-    return match.keys[0]
-
-
-def stem(name: str) -> str:
-    """A file name without its extension (a name that begins with a dot has none)."""
-    return name.rsplit(".", 1)[0] or name
-
-
-def _has_folders(name: str) -> bool:
-    return len(next(spellings(name), [])) > 1
-
-
-def _common(stated: list[str], real: list[str]) -> int:
-    """How many folders agree, counted from the file name upwards."""
+def _count_common_folders(stated: list[str], real: list[str]) -> int:
+    """Count the folders that agree, from the file name upwards."""
     count = 0
     for one, other in zip(reversed(stated[:-1]), reversed(real[:-1]), strict=False):
         if one != other:
             break
         count += 1
     return count
+
+
+def _has_folders(name: str) -> bool:
+    return len(next(spell_name(name), [])) > 1
+
+
+def _require_one(name: str, match: Match, location: str) -> str:
+    if len(match.keys) > 1:
+        raise UserError(
+            f"`{show(name)}` may be the image `{match.keys[0]}` or `{match.keys[1]}`",
+            where=location,
+            hint="name images with their folder and extension in the annotation file",
+        )
+    return match.keys[0]
+
+
+def _choose_name(key: str, matches: dict[str, Match], rivals: list[str], location: str) -> str:
+    """Return the name, among those that mean the image `key`, that fits better than all others."""
+    for name in rivals:
+        others = [other for other in rivals if other != name]
+        if all(matches[name].is_better_than(matches[other]) for other in others):
+            return name
+    raise UserError(
+        f"`{show(rivals[0])}` and `{show(rivals[1])}` both mean the image `{key}`",
+        where=location,
+        hint="remove one of them, or name images with folder and extension",
+    )
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """Return the images of a folder and its sub-folders by their paths inside it, sorted.
+
+    Raises UserError if it is not a folder or cannot be read.
+    """
+    if not folder.is_dir():
+        raise UserError("is not a folder", where=folder, hint="give the folder of the images")
+    return {
+        file.relative_to(folder).as_posix(): file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+    }
+
+
+def make_candidates(folder: Path, images: Iterable[str]) -> list[Candidate]:
+    """Return candidates for the paths of images inside a folder."""
+    top = folder.resolve().as_posix()
+    return [Candidate(inside, inside, f"{top}/{inside}") for inside in images]
+
+
+def find_image(folder: Path, name: str, location: str) -> Path | None:
+    """Return the image in a folder and its sub-folders that a stated name means, or None.
+
+    Raises UserError, naming `location`, if several images fit equally well.
+    """
+    try:
+        stamp = folder.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=folder) from error
+    found = _index_folder(folder, stamp).find(name, location)
+    return folder / found if found else None
+
+
+@lru_cache(maxsize=8)
+def _index_folder(folder: Path, stamp: int) -> ImageMatcher:
+    """Index a folder once. `stamp` is its time of change, so that an index does not grow old."""
+    # Formats that name images by number state their sizes, so that they ask nothing here.
+    return ImageMatcher(make_candidates(folder, list_images(folder)), by_number=False)

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
+from cyborg.common.correlation import correlate_rows
 from cyborg.common.decode import decode_rgb
 from cyborg.common.errors import UserError
 from cyborg.common.workers import count_processors
@@ -111,15 +112,10 @@ def correlations(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """
     a = left.reshape(len(left), -1).astype(np.float32)
     b = right.reshape(len(right), -1).astype(np.float32)
+    value = correlate_rows(a, b, least_length=1e-3 * a.shape[1] ** 0.5)
     level = np.abs(a.mean(axis=1) - b.mean(axis=1))
-    a -= a.mean(axis=1, keepdims=True)
-    b -= b.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
-    flat = (norms[0] < 1e-3 * a.shape[1] ** 0.5, norms[1] < 1e-3 * a.shape[1] ** 0.5)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = np.einsum("nk,nk->n", a, b) / (norms[0] * norms[1])
-    value = np.where(flat[0] | flat[1], (flat[0] & flat[1] & (level < 2)).astype(float), value)
-    return np.clip(value, -1, 1)
+    both_flat = (np.ptp(a, axis=1) == 0) & (np.ptp(b, axis=1) == 0)
+    return np.where(np.isnan(value), (both_flat & (level < 2)).astype(float), value)
 
 
 def near_duplicates(

@@ -89,6 +89,7 @@ def test_mutations(name: str, tmp_path: Path) -> None:
     contract.check_mutations(name, tmp_path, 150)
 
 
+@pytest.mark.slow  # so that `-m "not slow"` leaves them out too
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", NAMES)
 def test_many_mutations(name: str, tmp_path: Path) -> None:

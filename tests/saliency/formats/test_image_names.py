@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cyborg.common.errors import UserError
-from cyborg.saliency.formats import _names
+from cyborg.saliency.match import find_image
 from reading import EXAMPLES, catch_error, read
 
 
@@ -37,18 +37,18 @@ def test_names_find_their_image(tmp_path: Path, name: str, file: str | None) -> 
         Image.new("L", (2, 1)).save(path)
     if name == "c.jpg":
         with pytest.raises(UserError, match="may be"):
-            _names.find(tmp_path, name)
+            find_image(tmp_path, name, "file")
         return
-    found = _names.find(tmp_path, name)
+    found = find_image(tmp_path, name, "file")
     assert found == (tmp_path / file if file else None)
 
 
 def test_names_that_differ_only_in_extension(tmp_path: Path) -> None:
     for known in ("a.png", "a.jpg"):
         Image.new("L", (2, 1)).save(tmp_path / known)
-    assert _names.find(tmp_path, "a.jpg") == tmp_path / "a.jpg"
-    with pytest.raises(UserError, match=r"a\.jpg or a\.png"):
-        _names.find(tmp_path, "a.bmp")
+    assert find_image(tmp_path, "a.jpg", "file") == tmp_path / "a.jpg"
+    with pytest.raises(UserError, match=r"`a\.jpg` or `a\.png`"):
+        find_image(tmp_path, "a.bmp", "file")
 
 
 def test_sizes_are_those_of_the_upright_image(tmp_path: Path) -> None:

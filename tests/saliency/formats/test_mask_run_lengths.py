@@ -33,7 +33,7 @@ def write_cvat(**mask: str) -> str:
         ({"rle": "-1, 13"}, "add up"),
         ({"rle": "0, x"}, "run lengths"),
         ({"rle": "12, 9999999999999999999999"}, "run lengths|add up"),
-        ({"width": "100000", "height": "100000"}, "10000000"),
+        ({"width": "100000", "height": "100000"}, "claims an image"),
         ({"width": "-4"}, "whole number"),
         ({"left": "5"}, "leaves the image"),
         ({"left": "nan"}, "out of range"),

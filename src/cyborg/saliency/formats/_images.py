@@ -11,13 +11,14 @@ import numpy as np
 
 from cyborg.common.decode import DecodeError, displayed_size, open_image, read_orientation
 from cyborg.common.errors import UserError
-from cyborg.saliency.formats import _limits, _names
+from cyborg.saliency.formats import _limits
+from cyborg.saliency.match import find_image
 from cyborg.saliency.pictures import read_displayed_size
 
 
 def looked_up(images: Path | None, name: str, where: str) -> tuple[int, int] | None:
     """Size of the image that a name means in the folder; None without folder or file."""
-    found = None if images is None else _names.find(images, name)
+    found = None if images is None else find_image(images, name, where)
     return read_displayed_size(found) if found else None
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
-from cyborg.saliency.formats import _images, _json, _limits, _names, _shapes
+from cyborg.saliency.formats import _images, _json, _limits, _shapes
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
+from cyborg.saliency.match import find_image
 
 Size = tuple[int, int] | None
 
@@ -61,8 +62,8 @@ def _image(root: Node, path: Path, images: Path | None) -> tuple[str, Size]:
     stated = root.get("imagePath")
     name = stated.text("").strip() or path.stem
     name = _limits.name(name, stated.where)
-    if images is not None and _names.find(images, name) is None:
-        found = _names.find(images, path.stem)
+    if images is not None and find_image(images, name, str(path)) is None:
+        found = find_image(images, path.stem, str(path))
         name = found.relative_to(images).as_posix() if found else name
     width, height = root.get("imageWidth"), root.get("imageHeight")
     if not (width.missing or height.missing):

@@ -14,9 +14,10 @@ from xml.etree.ElementTree import Element
 
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
-from cyborg.saliency.formats import _images, _limits, _names, _shapes, _xml
+from cyborg.saliency.formats import _images, _limits, _shapes, _xml
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
+from cyborg.saliency.names import strip_folders
 
 Size = tuple[int, int] | None
 _MARKS = {
@@ -103,7 +104,7 @@ def _mask(
     element: Element, label: str, size: Size, budget: _shapes.Budget, path: Path, where: str
 ) -> Shape:
     # Only the last part of the name is used: a mask lies in the folder of masks, nowhere else.
-    name = _names.base(_xml.text(element.find("mask")))
+    name = strip_folders(_xml.text(element.find("mask")))
     _limits.name(name, f"{where}: mask")
     file = path.parent / "Masks" / name
     if name in (".", "..") or len(name.encode()) > 255 or not file.is_file():

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cyborg.saliency.annotation import Annotation, Region, Shape
-from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _names, _shapes
+from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _shapes
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
 from cyborg.saliency.formats._labelstudio import Part
+from cyborg.saliency.names import IMAGE_SUFFIXES, spell_name
 
 _DONE = ("annotations", "completions")
 # Fields of a JSON-MIN record that are no control tag's results.
@@ -163,8 +164,8 @@ def _image_of(task: Node, only: str | None) -> str:
 
 
 def _looks_like_image(text: str) -> bool:
-    parts = next(iter(_names.spellings(text.partition("?")[0])), [""])
-    return Path(parts[-1]).suffix.lower() in _names.IMAGES
+    parts = next(iter(spell_name(text.partition("?")[0])), [""])
+    return Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _minimal(record: Node) -> list[Part]:

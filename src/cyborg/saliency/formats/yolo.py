@@ -19,9 +19,11 @@ import yaml
 
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
-from cyborg.saliency.formats import _images, _limits, _names, _shapes
+from cyborg.saliency.formats import _images, _limits, _shapes
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
+from cyborg.saliency.match import find_image
+from cyborg.saliency.names import IMAGE_SUFFIXES
 
 _NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+" + _NUMBER + rb"){4,}\s*")
@@ -66,7 +68,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _nothing_else(folder: Path) -> bool:
     return all(
-        file.suffix.lower() in _SIDE | _names.IMAGES
+        file.suffix.lower() in _SIDE | IMAGE_SUFFIXES
         for file in folder.rglob("*")
         if file.is_file() and not file.name.startswith(".")
     )
@@ -96,7 +98,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
             hint="give the folder of the images",
         )
     size = _images.needed(images, path.stem, str(path))
-    found = _names.find(images, path.stem)
+    found = find_image(images, path.stem, str(path))
     assert found is not None
     labels = _labels(path)
     regions = []

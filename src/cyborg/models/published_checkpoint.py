@@ -1,4 +1,4 @@
-"""Checkpoints of the published code, translated into weights that this project's networks load."""
+"""Translate checkpoints of the published code into weights that this project loads."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from cyborg.models.architectures import resolve_network
 from cyborg.models.network import build
 from cyborg.models.weights import State, apply_state, read_state
 
-# torchvision's and Cadene's key names are timm's, but for these.
-WRAPPERS = ("module.", "model.")  # DataParallel; the published code's class around Xception
+# torchvision's and Cadene's key names are timm's, except for the three below.
+# Prefixes: of DataParallel, and of the published code's class around Xception.
+WRAPPERS = ("module.", "model.")
+# DenseNet's layers before 2018: `norm.1.weight` is `norm1.weight` today.
 OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\..*)$")
+# The last linear layer.
 HEADS = ("fc", "classifier", "last_linear", "classifier.1")
 
 
 def import_checkpoint(path: str | Path, architecture_name: str, out: str | Path) -> None:
     """Translate a checkpoint into safetensors of timm's key names, for `weights: <out>`.
 
-    path: a torch file with a state dict of torchvision's, Cadene's or timm's names, bare or as
-    `{'state_dict': …}`; code in it is never executed. architecture_name: a registered network or
-    any timm name, which must fit in every name and shape. The number of classes is the file's; as
-    in the published code, class 0 is bona fide and 1 synthetic.
-    Raises UserError where the file is of another network; `out` is then not written.
+    path: a torch file with a state dict of torchvision's, Cadene's, or timm's names, bare or as
+    `{'state_dict': …}`. Code in it is never executed. architecture_name: a registered network or
+    any timm name, which must fit in every name and shape. The number of classes is that of the
+    file. As in the published code, class 0 is bona fide and class 1 is synthetic.
+    Raises UserError, and writes nothing, if the file is of another network.
     """
     from safetensors.torch import save_file
 
     path = Path(path)
-    state = _without_wrapper(read_state(path))
+    state = _strip_wrapper(read_state(path))
     head = next((name for name in HEADS if f"{name}.weight" in state), None)
     if head is None or state[f"{head}.weight"].ndim != 2:
         raise UserError(
@@ -47,30 +50,29 @@ def import_checkpoint(path: str | Path, architecture_name: str, out: str | Path)
     own = next(
         name for name, module in net.named_modules() if module is network.net.get_classifier()
     )
-    renamed = {_renamed(name, head, own): value for name, value in state.items()}
+    renamed = {_rename_key(name, head, own): value for name, value in state.items()}
     if renamed[f"{own}.weight"].shape != net.state_dict()[f"{own}.weight"].shape:
         raise UserError(
             f"is not of `{architecture_name}`: its last layer is "
             f"{tuple(renamed[f'{own}.weight'].shape)}",
             where=path,
-            hint="give the architecture that the checkpoint was trained with",
+            hint="choose the architecture that the checkpoint was trained with",
         )
     apply_state(net, renamed, own, path)
-    # Contiguous copies: safetensors refuses tensors that share memory.
+    # Contiguous copies, because safetensors refuses tensors that share memory.
     content = {name: value.contiguous().clone() for name, value in net.state_dict().items()}
     with replacing_file(out) as temporary:
         save_file(content, temporary)
 
 
-def _without_wrapper(state: State) -> State:
+def _strip_wrapper(state: State) -> State:
     for wrapper in WRAPPERS:
         if all(name.startswith(wrapper) for name in state):
             state = {name.removeprefix(wrapper): value for name, value in state.items()}
     return state
 
 
-def _renamed(name: str, head: str, own: str) -> str:
+def _rename_key(name: str, head: str, own: str) -> str:
     if name.startswith(f"{head}."):
         return own + name.removeprefix(head)
-    # `norm.1.weight` was torchvision's `norm1.weight` before 2018.
     return OLD_DENSENET.sub(r"\1\2", name)
