@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from cyborg.common.schema import Parameters
+from cyborg.config.evaluation import Evaluation
 from cyborg.config.networks import NetworkOptions
 from cyborg.config.saliency import Maps
 from cyborg.config.training import Training
@@ -37,7 +38,7 @@ class Data(Parameters):
             raise ValueError("training_sets names no set")
         return self
 
-    def sources(self) -> list[str]:
+    def list_sources(self) -> list[str]:
         """Return all sources that any training or test set names, sorted."""
         sets = [*self.training_sets.values(), *self.test_sets.values()]
         return sorted({source for names in sets for source in names})
@@ -156,17 +157,6 @@ class Variant(Parameters):
     def options(self) -> dict[str, Any]:
         """Return the options of the loss as they are in the file."""
         return dict(self.model_extra or {})
-
-
-class Evaluation(Parameters):
-    """`evaluation`: how finished cells are scored."""
-
-    batch_size: int | None = Field(
-        None,
-        ge=1,
-        description="images scored at a time. null is a number that suits the device (8 or 512)",
-    )
-    gallery: int = Field(6, ge=0, le=64, description="test images per set shown with their maps")
 
 
 class Report(Parameters):
