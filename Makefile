@@ -42,7 +42,7 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 
 # Resolve all versions again, for all platforms. The lock holds names, versions and hashes only.
 lock: setup
-	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra pipeline --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
 	echo 'uv==$(shell $(UV) --version | cut -d" " -f2)' | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 - -o bootstrap.lock
 
 clean:

@@ -46,7 +46,8 @@ def test_every_declared_dependency_is_in_the_lock_and_its_version_is_allowed():
     from packaging.requirements import Requirement
 
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["pipeline"], *extras["dev"]]
     lock = locked()
     for text in wanted:
         requirement = Requirement(text)

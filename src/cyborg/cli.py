@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cyborg.common.errors import UserError
+from cyborg.common.packages import explain_missing_package
 
 # Stage: module whose function of the same name runs it, and one sentence. Nothing is imported
 # before it is needed: `cyborg --help` answers at once.
@@ -36,6 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
         options.run(options)
     except UserError as error:
         print(error.text(), file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "cyborg":
+            raise
+        print(explain_missing_package(error).text(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -153,9 +159,9 @@ def _sources(options: Any) -> None:
 
 
 def _show(options: Any) -> None:
-    from cyborg.results.tables import show
+    from cyborg.results.tables import read_auc_table
 
-    print(show(Path()))
+    print(read_auc_table(Path()))
 
 
 def _import_checkpoint(options: Any) -> None:
@@ -175,6 +181,6 @@ def _saliency(name: str) -> Callable[[Any], None]:
     def run(options: Any) -> None:
         from cyborg.saliency import commands
 
-        commands.main(options, name)
+        commands.run_command(options, name)
 
     return run

@@ -345,9 +345,9 @@ def test_a_file_that_is_here_but_not_in_use_joins(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (None, "there is no file"),
-        ("a,c\n1.png,2.png\n", "has no column `b`"),
+        ("a,c\n1.png,2.png\n", "column `b` is missing"),
         ("a,b\nother.png,more.png\n", "names no image of `s`"),
-        ("a,b\n1.png\n", "has too few cells"),
+        ("a,b\n1.png\n", "has 1 cells, not 2"),
     ],
 )
 def test_pairs_that_cannot_be_used(tmp_path: Path, text: str | None, message: str) -> None:

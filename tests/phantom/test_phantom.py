@@ -18,6 +18,7 @@ from cyborg.config.experiment import Phantom
 from cyborg.models.small_cnn import SmallCNN
 from cyborg.phantom.annotators import annotation_time
 from cyborg.phantom.draw import draw, phantom_image
+from cyborg.phantom.face import PARTS, PLACES
 from cyborg.phantom.faults import FAULTS
 from cyborg.saliency.formats import coco as format_coco
 from cyborg.saliency.formats import phantom as format_phantom
@@ -54,6 +55,26 @@ def test_same_arguments_same_bytes_and_longer_sources_begin_alike(tmp_path):
     draw(source(count=3, name="phantom_other"), SMALL, tmp_path / "name")
     assert not set(a.values()) & set(digests(tmp_path / "seed").values())
     assert not set(a.values()) & set(digests(tmp_path / "name").values())
+
+
+@pytest.mark.parametrize(
+    ("generator", "expected"),
+    [
+        ("", "bdba7d464613a9575b2b831de90bd4c167c620b05a4686bc679f16293dce0615"),
+        ("blocking", "73e278fe8f42a93083fa593f8ce2779c0a72da3c4a3f5dc98539e960968dde9f"),
+        ("blurring", "6505f2c379b4d3bb93ce17f67cc4e628c23972d8cbb4bed6ce83ec47eb702069"),
+        ("fringe", "556375e717d8cfcc3c197e70e925faa9286f470a78f3e56f4192a0cfba73b177"),
+        ("mixture", "7a9d24760ffbf32c4910ccbdef0def39f1ce5707c3b90fc741ec41899a9af79e"),
+        ("warping", "ae3e349fc88fc1c92211cab97e8813720f6e69c132e73343badd1c0f339849ac"),
+    ],
+)
+def test_drawn_bytes_never_change(tmp_path, generator, expected):
+    """The shipped results were computed on these images. Processors may round differently."""
+    draw(source(generator, count=3), SMALL, tmp_path / "faces")
+    drawn = hashlib.sha256()
+    for file in sorted((tmp_path / "faces").iterdir()):
+        drawn.update(file.name.encode() + b"\0" + file.read_bytes())
+    assert drawn.hexdigest() == expected
 
 
 def test_drawing_again_replaces_the_folder_and_leaves_nothing_beside_it(tmp_path):
@@ -129,11 +150,64 @@ def test_a_fault_changes_its_parts_and_nothing_else(generator, monkeypatch):
         image, record, _ = phantom_image(row, Phantom(size=96), number)
         with monkeypatch.context() as patch:
             patch.setitem(FAULTS, generator, lambda part, rng, strength: part)
-            patch.setattr(phantom_module, "LOST", 0.0)
-            clean, _, _ = phantom_image(row, Phantom(size=96), number)
+            clean, _, _ = phantom_image(row, Phantom(size=96, grain_lost=0), number)
         share = (image != clean).any(-1).mean()
         assert record["truth"]["parts"]
         assert 0.005 < share < 0.2
+
+
+SHARED = Phantom(size=64, sites="shared", shortcut=0.9)
+
+
+def test_faults_and_cue_share_one_list_of_sites_and_never_a_site():
+    """Over many faces each kind of site bears both, so no list tells which of the two it is."""
+    faulty, cued = set(), set()
+    for number in range(80):
+        truth = phantom_image(source("blocking"), SHARED, number)[1]["truth"]
+        assert 1 <= len(truth["parts"]) <= 2
+        assert not truth["shortcut"] or 1 <= len(truth["places"]) <= 2
+        assert not set(truth["parts"]) & set(truth["places"])
+        faulty |= set(truth["parts"])
+        cued |= set(truth["places"])
+    assert faulty == cued == {*PARTS, *PLACES}
+
+
+def test_annotators_mark_shared_sites():
+    marked = set()
+    for number in range(40):
+        _, record, _ = phantom_image(source("blocking"), SHARED, number)
+        for said in record["annotations"]:
+            names = {region["label"] for region in said["regions"]}
+            assert not said["correct"] or names <= set(record["truth"]["parts"])
+            marked |= names
+    assert marked & set(PARTS)
+    assert marked & set(PLACES)
+
+
+def test_a_fault_of_the_whole_image_leaves_no_region_apart(monkeypatch):
+    """The map of such an image marks sites, and the fault is everywhere else as well."""
+    described = Phantom(size=96, sites="shared", extent="image", strength=1.5)
+    image, record, _ = phantom_image(source("blocking"), described, 0)
+    monkeypatch.setitem(FAULTS, "blocking", lambda part, rng, strength: part)
+    unchanged = described.model_copy(update={"grain_lost": 0.0})
+    clean, _, _ = phantom_image(source("blocking"), unchanged, 0)
+    changed = (image != clean).any(-1)
+    assert changed.mean() > 0.9
+    assert 1 <= len(record["truth"]["parts"]) <= 2
+
+
+def test_the_amplitude_of_the_cue_is_the_stated_one():
+    """Twice the amplitude moves grey values twice as far; none leaves the image as it is."""
+    number = next(
+        k for k in range(20) if phantom_image(source(), SHARED, k)[1]["truth"]["shortcut"]
+    )
+    images = [
+        phantom_image(source(), SHARED.model_copy(update={"cue": cue}), number)[0].astype(float)
+        for cue in (0.0, 0.05, 0.1)
+    ]
+    once, twice = (np.abs(image - images[0]).sum() for image in images[1:])
+    assert once > 0
+    assert twice / once == pytest.approx(2, abs=0.15)
 
 
 def test_bona_fide_faces_have_no_faulty_part_and_are_annotated_all_the_same():
@@ -168,10 +242,10 @@ def test_annotators_who_are_right_mark_the_faulty_parts_and_some_are_wrong():
 
 def test_visibility_is_what_the_fault_changed(monkeypatch):
     """With a fault that adds one grey value of 0.1 everywhere: 0.1 in its parts."""
-    monkeypatch.setattr(phantom_module, "LOST", 0.0)
+    described = SMALL.model_copy(update={"grain_lost": 0.0})
     monkeypatch.setitem(FAULTS, "warping", lambda part, rng, strength: part + 0.1)
     for number in range(3):
-        _, record, _ = phantom_image(source(), SMALL, number)
+        _, record, _ = phantom_image(source(), described, number)
         masked = record["truth"]["visibility"]
         assert 0.05 < masked <= 0.1  # the edge of a part is soft
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html.parser
 import json
 import math
 import re
@@ -15,12 +14,12 @@ import pytest
 
 import fake_results
 from cyborg.common.errors import UserError
-from cyborg.common.families import SECTIONS
 from cyborg.common.ranking import compute_auc
 from cyborg.results import analysis, cells, gallery, tables
 from cyborg.results.report import report
 from cyborg.results.sections import comparisons
 from fake_results import experiment, make
+from html_page import HtmlPage
 
 FIRST = ["architecture", "variant", "test_set", "runs", "auc_mean", "auc_sd", "ci_low", "ci_high"]
 
@@ -146,38 +145,15 @@ def test_operating_points_state_runs_and_leave_unknown_empty(done: Path) -> None
     assert table["mean"][table["measure"] == "apcer_at_bpcer_5%"].notna().all()
 
 
-class Page(html.parser.HTMLParser):
-    """Collects tags, and checks that they are closed in the order they were opened."""
-
-    void = {"meta", "img", "br"}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def test_page_is_one_well_formed_file(done: Path) -> None:
     text = (done / "results/report.html").read_text(encoding="utf-8")
-    page = Page()
-    page.feed(text)
-    assert not page.open
+    page = HtmlPage(text)
     assert not {"a", "script", "link", "iframe"} & set(page.tags)
-    sources = [value or "" for name, value in page.attributes if name == "src"]
-    assert len(sources) == 6  # AUC, three ROC, learning curves, gallery
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    figures = list((done / "results/figures").glob("*.png"))
+    assert len(figures) == 6  # AUC, three ROC, learning curves, gallery
+    assert len(page.list_images()) == len(figures)
+    assert all(source.startswith("data:image/png;base64,") for source in page.list_images())
     assert "http" not in re.sub(r"base64,[^\"]*", "", text)
-    assert text.count("<h2>") == len(SECTIONS.names()) + 1  # curves: two
     for words in ("thumbnails", "right minus wrong maps is", "Too small to give a rate"):
         assert words in text
 
@@ -316,8 +292,8 @@ def test_generators_of_one_set_are_reported_apart(small: Path) -> None:
         rows = table.index[(table["set"] == "kind_b") & (table["label"] == "synthetic")]
         table.loc[rows[:6], "generator"] = "a"
         table.to_parquet(path, index=False)
-    results = cells.read(experiment(seeds=2, architectures=1), small)
-    points = analysis.operating_points(results)
+    results = cells.read_results(experiment(seeds=2, architectures=1), small)
+    points = analysis.tabulate_operating_points(results)
     assert set(points["generator"][points["test_set"] == "kind_b"]) == {"", "a", "b"}
     assert set(points["generator"][points["test_set"] == "kind_c"]) == {""}
     assert results.seen["cyborg", "kind_b"] == "partly"
@@ -339,7 +315,7 @@ def statement(gain: float, wrong: float, right: float, error: float = 0.02) -> t
             for v, r, kind, d in rows
         ]
     )  # fmt: skip
-    (found,) = comparisons.statements(table, "cross_entropy")
+    (found,) = comparisons.state_controls(table, "cross_entropy")
     return found
 
 
@@ -359,18 +335,18 @@ def test_statements_about_controls() -> None:
 
 
 def test_numbers_of_tables() -> None:
-    assert tables.number(0.6518) == "0.652"
-    assert tables.number(-0.0123, sign=True) == "−0.012"
-    assert tables.number(math.nan) == "–"
-    assert tables.mean_sd(0.65, math.nan) == "0.650"
-    assert tables.bounds(math.nan, math.nan) == "–"
-    assert tables.escape("a_b 5% ± –") == r"a\_b 5\% $\pm$ --"
+    assert tables.format_number(0.6518) == "0.652"
+    assert tables.format_number(-0.0123, sign=True) == "−0.012"
+    assert tables.format_number(math.nan) == "–"
+    assert tables.format_mean_sd(0.65, math.nan) == "0.650"
+    assert tables.format_interval(math.nan, math.nan) == "–"
+    assert tables.escape_latex("a_b 5% ± –") == r"a\_b 5\% $\pm$ --"
 
 
 def test_show_prints_the_table(done: Path, tmp_path: Path) -> None:
-    assert tables.show(done).startswith("# Fake grid")
+    assert tables.read_auc_table(done).startswith("# Fake grid")
     with pytest.raises(UserError, match="no report yet"):
-        tables.show(tmp_path)
+        tables.read_auc_table(tmp_path)
 
 
 def test_gallery_takes_sets_in_turn_and_mapped_images_first() -> None:
@@ -378,13 +354,13 @@ def test_gallery_takes_sets_in_turn_and_mapped_images_first() -> None:
     labels = np.array(["bona_fide", "synthetic", "synthetic", "bona_fide", "synthetic"])
     maps = np.zeros((5, 2, 2), np.uint8)
     maps[2] = 1
-    assert gallery.choose(sets, labels, maps, "synthetic") == [2, 4, 1, 3, 0]
+    assert gallery.choose_images(sets, labels, maps, "synthetic") == [2, 4, 1, 3, 0]
 
 
 def test_enlargement_keeps_means_and_constants() -> None:
     heat = np.random.default_rng(0).random((3, 3))
-    assert gallery.enlarge(np.full((2, 3), 0.4), 8, 9) == pytest.approx(np.full((8, 9), 0.4))
-    large = gallery.enlarge(heat, 30, 30)
+    assert gallery.enlarge_map(np.full((2, 3), 0.4), 8, 9) == pytest.approx(np.full((8, 9), 0.4))
+    large = gallery.enlarge_map(heat, 30, 30)
     assert large.min() >= heat.min()
     assert large.max() <= heat.max()
     assert large.mean() == pytest.approx(heat.mean(), abs=0.02)
@@ -395,9 +371,9 @@ def test_enlargement_keeps_means_and_constants() -> None:
 def test_grid_of_eighteen_cells_is_quick(tmp_path: Path) -> None:
     params = experiment(bootstrap=2000)
     make(tmp_path, params, images=200, gallery=False)
-    results = cells.read(params, tmp_path)
+    results = cells.read_results(params, tmp_path)
     start = time.process_time()
-    analysis.bootstrap(results, params.report)
+    analysis.resample_test_sets(results, params.report)
     assert time.process_time() - start < 20
 
 

@@ -37,7 +37,7 @@ def loops(scores: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def test_placements_by_hand() -> None:
-    aucs, above, below = statistics.placements(SCORES[:1], TRUTH)
+    aucs, above, below = statistics.compute_placements(SCORES[:1], TRUTH)
     assert aucs == pytest.approx([0.75])
     np.testing.assert_allclose(above, [[0.5, 0.75, 1]])
     np.testing.assert_allclose(below, [[1, 2.5 / 3, 2.5 / 3, 1 / 3]])
@@ -45,7 +45,7 @@ def test_placements_by_hand() -> None:
 
 def test_variance_by_hand() -> None:
     # Placements .5 .75 1: variance 1/16; 1 5/6 5/6 1/3: mean 3/4, squares 1/16 1/144 1/144 25/144.
-    _, covariance = statistics.delong(SCORES[:1], TRUTH)
+    _, covariance = statistics.compute_delong_covariance(SCORES[:1], TRUTH)
     assert covariance == pytest.approx(np.array([[1 / 16 / 3 + 36 / 144 / 3 / 4]]))
 
 
@@ -54,7 +54,7 @@ def test_delong_agrees_with_loops(seed: int, m: int, n: int, k: int) -> None:
     random = np.random.default_rng(seed)
     scores = random.integers(0, 6, (k, m + n)) / 5  # many ties
     positives = random.permutation(np.arange(m + n) < m)
-    aucs, covariance = statistics.delong(scores, positives)
+    aucs, covariance = statistics.compute_delong_covariance(scores, positives)
     expected = loops(scores, positives)
     np.testing.assert_allclose(aucs, expected[0], atol=1e-12)
     np.testing.assert_allclose(covariance, expected[1], atol=1e-12)
@@ -62,8 +62,8 @@ def test_delong_agrees_with_loops(seed: int, m: int, n: int, k: int) -> None:
 
 
 def test_contrast_is_the_paired_test() -> None:
-    aucs, covariance = statistics.delong(SCORES, TRUTH)
-    found = statistics.contrast(aucs, covariance, np.array([1, -1]))
+    aucs, covariance = statistics.compute_delong_covariance(SCORES, TRUTH)
+    found = statistics.contrast_aucs(aucs, covariance, np.array([1, -1]))
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     assert found.difference == pytest.approx(aucs[0] - aucs[1])
     assert found.error == pytest.approx(math.sqrt(variance))
@@ -72,20 +72,20 @@ def test_contrast_is_the_paired_test() -> None:
 
 def test_contrast_without_variance() -> None:
     perfect, reversed_ = np.arange(7.0), -np.arange(7.0)
-    aucs, covariance = statistics.delong(np.array([perfect, 2 * perfect]), TRUTH)
-    same = statistics.contrast(aucs, covariance, np.array([1, -1]))
+    aucs, covariance = statistics.compute_delong_covariance(np.array([perfect, 2 * perfect]), TRUTH)
+    same = statistics.contrast_aucs(aucs, covariance, np.array([1, -1]))
     assert (same.difference, same.error, same.p) == (0, 0, 1)
-    aucs, covariance = statistics.delong(np.array([perfect, reversed_]), TRUTH)
-    other = statistics.contrast(aucs, covariance, np.array([1, -1]))
+    aucs, covariance = statistics.compute_delong_covariance(np.array([perfect, reversed_]), TRUTH)
+    other = statistics.contrast_aucs(aucs, covariance, np.array([1, -1]))
     assert other.difference == 1
     assert math.isnan(other.p)
 
 
 def test_one_image_of_a_class_has_no_variance() -> None:
-    aucs, covariance = statistics.delong(SCORES[:, :5], TRUTH[:5])
+    aucs, covariance = statistics.compute_delong_covariance(SCORES[:, :5], TRUTH[:5])
     assert aucs == pytest.approx([0.5, 0.875])
     assert np.isnan(covariance).all()
-    assert math.isnan(statistics.contrast(aucs, covariance, np.array([1, -1])).p)
+    assert math.isnan(statistics.contrast_aucs(aucs, covariance, np.array([1, -1])).p)
 
 
 def test_p_values_of_equal_methods_are_uniform() -> None:
@@ -94,25 +94,25 @@ def test_p_values_of_equal_methods_are_uniform() -> None:
     p = []
     for _ in range(400):
         scores = random.standard_normal((2, 120)) + truth + random.standard_normal(120)
-        aucs, covariance = statistics.delong(scores, truth)
-        p.append(statistics.contrast(aucs, covariance, np.array([1, -1])).p)
+        aucs, covariance = statistics.compute_delong_covariance(scores, truth)
+        p.append(statistics.contrast_aucs(aucs, covariance, np.array([1, -1])).p)
     # 5 % of 400 is 20, standard deviation 4.4.
     assert 8 <= np.sum(np.array(p) < 0.05) <= 34
     assert 160 <= np.sum(np.array(p) < 0.5) <= 240
 
 
 def test_holm_by_hand() -> None:
-    adjusted = statistics.holm(np.array([0.01, 0.04, math.nan, 0.03, 0.5]))
+    adjusted = statistics.adjust_p_values(np.array([0.01, 0.04, math.nan, 0.03, 0.5]))
     assert adjusted[[0, 1, 3, 4]] == pytest.approx([0.04, 0.09, 0.09, 0.5])
     assert math.isnan(adjusted[2])
 
 
 def test_mean_sd() -> None:
-    assert statistics.mean_sd(np.array([1.0, 2.0, 6.0])) == pytest.approx((3, math.sqrt(7)))
-    mean, sd = statistics.mean_sd(np.array([0.7]))
+    assert statistics.compute_mean_sd(np.array([1.0, 2.0, 6.0])) == pytest.approx((3, math.sqrt(7)))
+    mean, sd = statistics.compute_mean_sd(np.array([0.7]))
     assert mean == 0.7
     assert math.isnan(sd)
-    assert all(map(math.isnan, statistics.mean_sd(np.array([]))))
+    assert all(map(math.isnan, statistics.compute_mean_sd(np.array([]))))
 
 
 @given(st.integers(0, 10_000))
@@ -125,11 +125,11 @@ def test_weighted_auc_is_the_auc_of_repeated_images(seed: int) -> None:
         [random.multinomial(8, [1 / 8] * 8, 5), random.multinomial(12, [1 / 12] * 12, 5)], axis=1
     )
     expected = [compute_auc(np.repeat(scores, w), np.repeat(positives, w)) for w in weights]
-    assert statistics.weighted_auc(scores, positives, weights) == pytest.approx(expected)
+    assert statistics.compute_weighted_auc(scores, positives, weights) == pytest.approx(expected)
 
 
 def weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    return statistics.image_weights(statistics.strata(groups, TRUTH), resamples, seed)
+    return statistics.draw_image_weights(statistics.split_strata(groups, TRUTH), resamples, seed)
 
 
 def test_resamples_keep_classes_and_groups() -> None:
@@ -157,8 +157,8 @@ def test_bootstrap_and_delong_agree_on_the_error() -> None:
     random = np.random.default_rng(0)
     truth = np.arange(300) < 120
     scores = random.standard_normal((1, 300)) + truth
-    drawn = statistics.resampled_auc(scores, truth, np.arange(300).astype(str), 3000, 0)
-    _, covariance = statistics.delong(scores, truth)
+    drawn = statistics.resample_aucs(scores, truth, np.arange(300).astype(str), 3000, 0)
+    _, covariance = statistics.compute_delong_covariance(scores, truth)
     assert drawn.std() == pytest.approx(math.sqrt(covariance[0, 0]), rel=0.06)
     assert drawn.mean() == pytest.approx(compute_auc(scores[0], truth), abs=0.003)
 
@@ -168,41 +168,41 @@ def test_first_order_is_near_the_exact_resampling() -> None:
     truth = np.arange(2000) < 900
     scores = np.round(random.standard_normal((2, 2000)) + truth, 2)
     groups = np.arange(2000).astype(str)
-    exact = statistics.resampled_auc(scores, truth, groups, 300, 0)
-    linear = statistics.resampled_auc(scores, truth, groups, 300, 0, first_order=0)
+    exact = statistics.resample_aucs(scores, truth, groups, 300, 0)
+    linear = statistics.resample_aucs(scores, truth, groups, 300, 0, first_order=0)
     assert (exact - linear).std() < 0.05 * exact.std(axis=1).min()
     assert abs((exact - linear).mean()) < 1e-4
 
 
 def test_blocks_are_drawn_apart() -> None:
-    drawn = statistics.resampled_auc(SCORES, TRUTH, np.array(list("abcdefg")), 130, 0)
+    drawn = statistics.resample_aucs(SCORES, TRUTH, np.array(list("abcdefg")), 130, 0)
     assert drawn.shape == (2, 130)
     assert np.isfinite(drawn).all()
     assert (drawn[:, :50] != drawn[:, 50:100]).any()
     # More resamples begin with the same ones.
-    assert (drawn[:, :100] == statistics.resampled_auc(
+    assert (drawn[:, :100] == statistics.resample_aucs(
         SCORES, TRUTH, np.array(list("abcdefg")), 100, 0)).all()  # fmt: skip
 
 
 def test_mean_over_runs_has_the_unbiased_variance() -> None:
     random = np.random.default_rng(0)
     runs = random.standard_normal(3)
-    drawn = statistics.resampled_mean(np.repeat(runs[:, None], 40_000, axis=1), 0)
+    drawn = statistics.resample_mean(np.repeat(runs[:, None], 40_000, axis=1), 0)
     assert drawn.var() == pytest.approx(runs.var(ddof=1) / 3, rel=0.03)
     assert drawn.mean() == pytest.approx(runs.mean(), abs=0.01)
 
 
 def test_mean_of_one_run_is_the_run() -> None:
     values = np.random.default_rng(0).random((1, 50))
-    assert (statistics.resampled_mean(values, 0) == values[0]).all()
+    assert (statistics.resample_mean(values, 0) == values[0]).all()
 
 
 def test_interval_and_bound() -> None:
-    low, high = statistics.interval(np.linspace(0, 1.2, 1201), 0.9, 0, 1)
+    low, high = statistics.compute_interval(np.linspace(0, 1.2, 1201), 0.9, 0, 1)
     assert low == pytest.approx(0.06)
     assert high == 1
     # 0.025 = bound^10: ten pairs in order happen with this probability.
-    assert statistics.perfect_bound(10, 0.95) ** 10 == pytest.approx(0.025)
+    assert statistics.bound_perfect_auc(10, 0.95) ** 10 == pytest.approx(0.025)
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_intervals_cover(runs: int, images: int, least: float, most: float) -> N
         of_run = random.standard_normal((runs, 2 * images))
         separation = 0.8 + 0.2 * random.standard_normal((runs, 1))
         scores = (of_image + of_run) / math.sqrt(2) + truth * separation
-        drawn = statistics.resampled_auc(scores, truth, groups, 300, trial)
-        low, high = statistics.interval(statistics.resampled_mean(drawn, trial), 0.95, 0, 1)
+        drawn = statistics.resample_aucs(scores, truth, groups, 300, trial)
+        low, high = statistics.compute_interval(statistics.resample_mean(drawn, trial), 0.95, 0, 1)
         hits += low <= true <= high
     assert least <= hits / 300 <= most

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from cyborg.catalogue.rows import LISTED
 from cyborg.catalogue.sources import Source
+from cyborg.common.csv_rows import CsvRow, read_csv_rows
 from cyborg.common.errors import UserError, UserErrors
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -60,7 +59,7 @@ def count(source: Source, root: Path) -> int:
     if source.label != LISTED:
         return sum(1 for _ in walk(root, source))
     try:
-        rows = [cells for _, cells in _rows(root / source.list) if len(cells) == 3]
+        rows = [row.cells for row in read_csv_rows(root / source.list) if len(row.cells) == 3]
     except UserError:
         return 0
     return sum(
@@ -114,14 +113,14 @@ def _listed(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
     mistakes: list[UserError] = []
     first: dict[str, int] = {}
 
-    def wrong(row: int, what: str, hint: str | None = None) -> None:
-        mistakes.append(UserError(what, where=f"{source.list}:{row}", hint=hint))
+    def wrong(row: CsvRow, what: str, hint: str | None = None) -> None:
+        mistakes.append(UserError(what, where=row.location, hint=hint))
 
-    for row, cells in _rows(root / source.list):
-        if len(cells) != 3:
-            wrong(row, f"has {len(cells)} columns, not 3", "a row is split,label,/path")
+    for row in read_csv_rows(root / source.list, source.list):
+        if len(row.cells) != 3:
+            wrong(row, f"has {len(row.cells)} columns, not 3", "a row is split,label,/path")
             continue
-        split, label, path = cells
+        split, label, path = row.cells
         if split.lower() not in SPLITS:
             wrong(row, f"`{split}` is not a split", f"known: {', '.join(SPLITS)}; no header")
             continue
@@ -138,7 +137,7 @@ def _listed(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
         if str(inside) in first:
             wrong(row, f"`{path}` is there twice", f"first in row {first[str(inside)]}")
             continue
-        first[str(inside)] = row
+        first[str(inside)] = row.line
         if not (root / source.path / inside).is_file():
             wrong(row, f"there is no file `{path}`", f"it should be {source.path}/{inside}")
             continue
@@ -164,20 +163,3 @@ def _role(split: str, role: str) -> str | None:
         return "test" if split == "test" else None
     told = SPLITS.get(split)
     return told if role in ("any", told) else None
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Row number and cells, blanks taken off, of a CSV without header; empty rows are skipped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError("there is no such file", where=path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", where=path) from None
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, [cell.strip() for cell in cells]
-    except csv.Error as error:
-        raise UserError(f"is not valid CSV: {error}", where=f"{path}:{reader.line_num}") from None

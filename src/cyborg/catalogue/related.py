@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import posixpath
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -11,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from cyborg.catalogue.members import Member
 from cyborg.catalogue.rows import Related
 from cyborg.catalogue.sources import Source
+from cyborg.common.csv_rows import check_columns, read_csv_table
 from cyborg.common.errors import UserError
-from cyborg.common.registry import suggest_name
 
 
 def groups(members: Iterable[Member], sources: Iterable[Source], root: Path) -> dict[str, str]:
@@ -40,7 +38,7 @@ def groups(members: Iterable[Member], sources: Iterable[Source], root: Path) -> 
         own = {member.file for member in members if member.source == source.name}
         for related in source.related:
             known = False
-            for pair in _pairs(related, source, root):
+            for pair in _read_pairs(related, source, root):
                 first, second = (_file(text, related, source, root, image_of) for text in pair)
                 known = known or first in own or second in own
                 parent[find(first)] = find(second)
@@ -61,32 +59,21 @@ def groups(members: Iterable[Member], sources: Iterable[Source], root: Path) -> 
     }
 
 
-def _pairs(related: Related, source: Source, root: Path) -> Iterator[tuple[str, str]]:
-    path = root / related.file
-    place = f"{source.where}: related"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+def _read_pairs(related: Related, source: Source, root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the two names of every row that has both."""
+    if not (root / related.file).exists():
         raise UserError(
             f"there is no file `{related.file}`",
-            where=place,
-            hint="bring it, or leave the column empty if nothing belongs together",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", where=related.file) from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    header = list(reader.fieldnames or [])
-    for column in related.columns:
-        if column not in header:
-            raise UserError(
-                f"has no column `{column}`", where=related.file, hint=suggest_name(column, header)
-            )
-    for row in reader:
-        first, second = (row[column] for column in related.columns)
-        if first is None or second is None:
-            raise UserError("has too few cells", where=f"{related.file}:{reader.line_num}")
-        if first.strip() and second.strip():
-            yield first.strip(), second.strip()
+            where=f"{source.where}: related",
+            hint="bring it, or leave the column empty if no images belong together",
+        )
+    table = read_csv_table(root / related.file, related.file)
+    check_columns(table.header, related.columns)
+    for row in table.rows:
+        cells = row.by_column(table.header.cells)
+        first, second = (cells[column] for column in related.columns)
+        if first and second:
+            yield first, second
 
 
 def _file(text: str, related: Related, source: Source, root: Path, image_of: dict[str, str]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from cyborg.common.csv_rows import CsvRow, check_columns, read_csv_table
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.registry import suggest_name
 
@@ -30,72 +29,34 @@ class Related:
     columns: tuple[str, str]
 
 
-def read(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Line number and cells (blanks taken off) of every row; the shape of the table is checked.
+def read_catalogue_rows(path: Path) -> list[tuple[CsvRow, dict[str, str]]]:
+    """Return each row of the catalogue with its cells by column, after checking the table's shape.
 
-    Raises UserErrors (file:row) where columns are missing or unknown, or cells too few or many.
+    Raises UserErrors (file:row) if columns are missing, unknown or duplicate, or if a row has too
+    few or too many cells.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError("there is no such file", where=path, hint="see docs/data.md") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"is not UTF-8 text: {error}", where=path) from None
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=path) from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[tuple[int, dict[str, str]]] = []
-    found: list[UserError] = []
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-        _header(header, path)
-        while True:
-            line = reader.line_num + 1
-            cells = next(reader, None)
-            if cells is None:
-                break
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                what = f"has {len(cells)} cells, not {len(header)}"
-                hint = "put text that contains a comma between double quotes"
-                if len(cells) < len(header):
-                    hint = "columns that stay empty keep their comma"
-                found.append(UserError(what, where=f"{path}:{line}", hint=hint))
-                continue
-            rows.append((line, dict(zip(header, map(str.strip, cells), strict=True))))
-    except csv.Error as error:
-        found.append(UserError(f"is not valid CSV: {error}", where=f"{path}:{reader.line_num}"))
-    if found:
-        raise UserErrors(found)
+    if not path.exists():
+        raise UserError("there is no such file", where=path, hint="see docs/data.md")
+    table = read_csv_table(path)
+    columns = table.header.cells
+    # If nothing but optional columns is missing, the file is of an earlier version.
+    outdated = set(DEMANDED) <= set(columns) <= set(COLUMNS)
+
+    def suggest_column(column: str) -> str:
+        add = f"end this line with `,{column}` and all other rows with a comma; "
+        return (add if outdated else "") + "see docs/formats.md#sources"
+
+    check_columns(table.header, COLUMNS, COLUMNS, suggest_column)
+    rows: list[tuple[CsvRow, dict[str, str]]] = []
+    mistakes: list[UserError] = []
+    for row in table.rows:
+        try:
+            rows.append((row, row.by_column(columns)))
+        except UserError as error:
+            mistakes.append(error)
+    if mistakes:
+        raise UserErrors(mistakes)
     return rows
-
-
-def _header(header: list[str], path: Path) -> None:
-    found = [
-        UserError(f"`{c}` is not a column", where=f"{path}:1", hint=suggest_name(c, list(COLUMNS)))
-        for c in header
-        if c not in COLUMNS
-    ]
-    # A column that may be empty is added in a moment, unless it is there under a wrong name.
-    whole = not found and all(c in header for c in DEMANDED)
-    found += [
-        UserError(
-            f"column `{c}` is missing",
-            where=f"{path}:1",
-            hint=(f"end this line with `,{c}` and all other rows with a comma; " if whole else "")
-            + "see docs/formats.md#sources",
-        )
-        for c in COLUMNS
-        if c not in header
-    ]
-    found += [
-        UserError(f"column `{c}` is there twice", where=f"{path}:1")
-        for c in COLUMNS
-        if header.count(c) > 1
-    ]
-    if found:
-        raise UserErrors(found)
 
 
 def related(text: str) -> Related:

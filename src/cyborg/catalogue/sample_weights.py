@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -12,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from cyborg.catalogue.members import SHOWN, Member
 from cyborg.catalogue.rows import LISTED
 from cyborg.catalogue.sources import Source
+from cyborg.common.csv_rows import CsvRow, check_exact_header, read_csv_table
 from cyborg.common.errors import UserError, UserErrors
 
 HEADER = ["image", "sample_weight"]
@@ -61,16 +60,16 @@ def _weights(source: Source, inside: list[str], root: Path) -> dict[str, float]:
     weights: dict[str, float] = {}
     first: dict[str, int] = {}
     mistakes: list[UserError] = []
-    for row, cells in _rows(source, root):
-        where = f"{source.weights}:{row}"
+    for row in _read_rows(source, root):
+        where = row.location
         try:
-            name, weight = _cells(cells, where)
+            name, weight = _cells(row.cells, where)
             meant = paths.get(name, [])
             if not meant and _left_out(source, name, root):
                 continue
             if len(meant) != 1 or meant[0] in first:
                 raise _refused(name, where, source, meant, first, inside)
-            weights[meant[0]], first[meant[0]] = weight, row
+            weights[meant[0]], first[meant[0]] = weight, row.line
         except UserError as error:
             mistakes.append(error)
             if len(mistakes) == SHOWN:  # the nearest names of a large source take their time
@@ -140,34 +139,14 @@ def _refused(
     return UserError(what, where=where, hint=hint)
 
 
-def _rows(source: Source, root: Path) -> Iterator[tuple[int, list[str]]]:
-    """Row number and cells, blanks taken off, behind the header; empty rows are skipped."""
-    try:
-        text = (root / source.weights).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+def _read_rows(source: Source, root: Path) -> Iterator[CsvRow]:
+    """Yield the rows below the header, whose form is checked."""
+    if not (root / source.weights).exists():
         raise UserError(
             f"there is no file `{source.weights}`",
             where=f"{source.where}: weights",
             hint="bring it, or leave the column empty if the images have no weights",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", where=source.weights) from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-        if header != HEADER:
-            raise UserError(
-                f"the header is `{','.join(header)}`",
-                where=f"{source.weights}:1",
-                hint=f"expected: `{','.join(HEADER)}`",
-            )
-        while True:
-            row = reader.line_num + 1
-            cells = next(reader, None)
-            if cells is None:
-                return
-            if any(cell.strip() for cell in cells):
-                yield row, [cell.strip() for cell in cells]
-    except csv.Error as error:
-        where = f"{source.weights}:{reader.line_num}"
-        raise UserError(f"is not valid CSV: {error}", where=where) from None
+        )
+    table = read_csv_table(root / source.weights, source.weights)
+    check_exact_header(table.header, HEADER)
+    yield from table.rows

@@ -59,12 +59,12 @@ def catalogue(path: str | Path) -> dict[str, Source]:
     found: list[UserError] = []
     sources: dict[str, Source] = {}
     stores: dict[str, Source] = {}
-    for row, cells in rows.read(Path(path)):
-        mistakes = rows.check(cells, f"{path}:{row}")
+    for row, cells in rows.read_catalogue_rows(Path(path)):
+        mistakes = rows.check(cells, row.location)
         if mistakes:
             found += mistakes
             continue
-        source = _source(cells, f"{path}:{row}")
+        source = _source(cells, row.location)
         first = sources.setdefault(source.name, source)
         if first is not source:
             what = f"`{source.name}` is there twice"
@@ -107,7 +107,7 @@ def used(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
             found += _roles(kind, members, where)
             if len(members) == len(names):
                 found += _classes(kind, members, experiment.classes, where)
-    for source in (known[name] for name in experiment.data.sources() if name in known):
+    for source in (known[name] for name in experiment.data.list_sources() if name in known):
         if source.label not in (LISTED, *experiment.classes):
             found.append(
                 UserError(
@@ -118,7 +118,7 @@ def used(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
             )
     if found:
         raise UserErrors(found)
-    return {name: known[name] for name in experiment.data.sources()}
+    return {name: known[name] for name in experiment.data.list_sources()}
 
 
 def near(name: str, known: Iterable[str]) -> str:

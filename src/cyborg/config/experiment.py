@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from cyborg.common.schema import Parameters
+from cyborg.config.evaluation import Evaluation
 from cyborg.config.networks import NetworkOptions
-from cyborg.config.saliency import Maps
+from cyborg.config.saliency import MapRecipe
 from cyborg.config.training import Training
 
 NAME = r"^[a-z0-9][a-z0-9_]*$"
@@ -22,7 +23,7 @@ class Data(Parameters):
         description="name of a training set: its sources, which are rows of the catalogue"
     )
     test_sets: dict[str, list[str]] = Field(
-        description="name of a test set: its sources, of both classes. The tables give one AUC per set"
+        description="name of a test set: its sources, of both classes. Each has an AUC"
     )
 
     @model_validator(mode="after")
@@ -37,7 +38,7 @@ class Data(Parameters):
             raise ValueError("training_sets names no set")
         return self
 
-    def sources(self) -> list[str]:
+    def list_sources(self) -> list[str]:
         """Return all sources that any training or test set names, sorted."""
         sets = [*self.training_sets.values(), *self.test_sets.values()]
         return sorted({source for names in sets for source in names})
@@ -53,6 +54,18 @@ class Phantom(Parameters):
         0.85, ge=0.5, le=1, description="share of synthetic training images with the shortcut cue"
     )
     strength: float = Field(1.0, gt=0, le=4, description="how visible the artefacts are")
+    sites: Literal["separate", "shared"] = Field(
+        "separate",
+        description="where faults and cue lie: faults in the parts of the face and the cue beside "
+        "them, or both at random sites of one list (parts, cheeks, forehead, hair, chin)",
+    )
+    extent: Literal["sites", "image"] = Field(
+        "sites", description="what a fault covers: one or two sites, or the whole image"
+    )
+    cue: float = Field(0.06, ge=0, le=0.5, description="amplitude of the shortcut cue, grey values")
+    grain_lost: float = Field(
+        0.85, ge=0, le=1, description="share of the photograph's grain that is lost in a fault"
+    )
 
 
 class Split(Parameters):
@@ -80,13 +93,13 @@ class Check(Parameters):
         8,
         ge=0,
         le=16,
-        description="pairs whose perceptual hashes differ in at most so many of 64 bits are compared further",
+        description="most differing bits, of 64, of two perceptual hashes to compare further",
     )
     near_duplicate_correlation: float = Field(
         0.95,
         gt=0,
         le=1,
-        description="pairs whose thumbnails correlate at least this much are the same picture",
+        description="smallest correlation of thumbnails to call a pair the same picture",
     )
     on_near_duplicates: Literal["stop", "warn"] = Field(
         "stop", description="what to do if a test image looks like a training image"
@@ -104,7 +117,7 @@ class Pack(Parameters):
 
     reencode: Literal["none", "jpeg"] = Field(
         "none",
-        description="encode every image alike before use, so that its codec does not give the class away",
+        description="encode all images alike, so that no codec gives a class away",
     )
     quality: int = Field(95, ge=1, le=100, description="quality of `reencode: jpeg`")
 
@@ -135,8 +148,8 @@ class Variant(Parameters):
     )
     prepare: dict[str, dict[str, Any] | None] = Field(
         {},
-        description="steps before training, in this order: modules in cyborg/training/preparations, with "
-        "their options",
+        description="steps before training, in order: modules in cyborg/training/preparations "
+        "with their options",
     )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this variant")
 
@@ -144,17 +157,6 @@ class Variant(Parameters):
     def options(self) -> dict[str, Any]:
         """Return the options of the loss as they are in the file."""
         return dict(self.model_extra or {})
-
-
-class Evaluation(Parameters):
-    """`evaluation`: how finished cells are scored."""
-
-    batch_size: int | None = Field(
-        None,
-        ge=1,
-        description="images scored at a time. null is a number that suits the device (8 or 512)",
-    )
-    gallery: int = Field(6, ge=0, le=64, description="test images per set shown with their maps")
 
 
 class Report(Parameters):
@@ -179,7 +181,7 @@ class Experiment(Parameters):
     )
     data: Data = Field(description="which sources are trained and tested on")
     phantom: Phantom = Field(Phantom(), description="how the procedural faces are drawn")
-    saliency: dict[str, Maps] = Field({}, description="map sets: name and recipe")
+    saliency: dict[str, MapRecipe] = Field({}, description="map sets: name and recipe")
     split: Split = Field(Split(), description="training, validation, test")
     check: Check = Field(Check(), description="audit of the data")
     pack: Pack = Field(Pack(), description="decoding")

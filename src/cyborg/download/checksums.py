@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cyborg.common.csv_rows import check_exact_header, read_csv_table
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_text
 
@@ -34,24 +35,20 @@ def read(root: Path) -> dict[str, Checksum]:
     if not path.exists():
         return {}
     found: dict[str, Checksum] = {}
-    reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
-    if next(reader, None) != COLUMNS:
-        raise UserError(f"should begin with {','.join(COLUMNS)}", where=f"{PATH}:1")
-    for cells in reader:
-        where = f"{PATH}:{reader.line_num}"
-        if (
-            len(cells) != 4
-            or not cells[3].isdecimal()
-            or not re.fullmatch("[0-9a-f]{64}", cells[2])
-        ):
+    table = read_csv_table(path, str(PATH))
+    check_exact_header(table.header, COLUMNS)
+    for row in table.rows:
+        cells = row.by_column(COLUMNS)
+        if not cells["bytes"].isdecimal() or not re.fullmatch("[0-9a-f]{64}", cells["sha256"]):
             raise UserError(
                 "is not name,file,sha256,bytes",
-                where=where,
+                where=row.location,
                 hint="delete the row: it is written again at the next download",
             )
-        if cells[0] in found:
-            raise UserError(f"`{cells[0]}` is there twice", where=where, hint="delete one row")
-        found[cells[0]] = Checksum(cells[0], cells[1], cells[2], int(cells[3]))
+        name = cells["name"]
+        if name in found:
+            raise UserError(f"duplicate `{name}`", where=row.location, hint="delete one row")
+        found[name] = Checksum(name, cells["file"], cells["sha256"], int(cells["bytes"]))
     return found
 
 

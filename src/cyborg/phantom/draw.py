@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +17,13 @@ from cyborg.common.files import replacing_folder, write_text
 from cyborg.common.registry import suggest_name
 from cyborg.config.experiment import Phantom
 from cyborg.phantom.annotators import annotate, annotation_time
+from cyborg.phantom.canvas import Canvas, Ellipse
 from cyborg.phantom.face import PLACES, draw_face
 from cyborg.phantom.faults import FAULTS, finish, hatching, texture
 from cyborg.phantom.segments import outlines, segmentation
 
 if TYPE_CHECKING:
     from cyborg.catalogue.sources import Source
-
-LOST = 0.85
-"""Share of the grain that is lost where a generator has made a part anew."""
-
-CUE = 0.06
-"""Amplitude of the shortcut cue, in units of the range of grey values."""
 
 
 def draw(source: Source, phantom: Phantom, folder: Path) -> None:
@@ -79,43 +75,59 @@ def phantom_image(
     grain = texture(size, scene)
     image = canvas.image + grain
 
+    beside = {name: canvas.pose.place(ellipse) for name, ellipse in PLACES.items()}
+    shared = phantom.sites == "shared"
+    sites = {**parts, **beside} if shared else parts
+    faulty = _choose(sorted(sites), fault, 1, 2) if source.generator else []
     rate = 0.5
     if source.role != "test":
         rate = phantom.shortcut if source.generator else 1 - phantom.shortcut
-    places: list[str] = []
+    cued: list[str] = []
     if cueing.random() < rate:
-        names = sorted(PLACES)
-        places = [names[k] for k in cueing.permutation(len(names))[: cueing.integers(2, 5)]]
+        free = sorted(set(sites) - set(faulty)) if shared else sorted(beside)
+        cued = _choose(free, cueing, 1, 2) if shared else _choose(free, cueing, 2, 4)
         grating = hatching(size, cueing)
-        for place in places:
-            mask = canvas.cover(canvas.pose.place(PLACES[place]), soft=3.0) * head
-            image += (CUE * mask * grating)[..., None]
+        for name in cued:
+            # At a shared site the cue has the site's own outline, as a fault has.
+            mask = canvas.cover({**sites, **beside}[name], soft=3.0) * (1 if shared else head)
+            image += (phantom.cue * mask * grating)[..., None]
 
-    faulty: list[str] = []
     changed = area = 0.0
-    if source.generator:
-        names = sorted(parts)
-        faulty = [names[k] for k in fault.permutation(len(names))[: fault.integers(1, 3)]]
-        for name in faulty:
-            window = canvas.window(parts[name], margin=8)
-            mask = canvas.cover(parts[name], soft=2.5)[window][..., None]
-            patch = image[window]
-            # The generator makes the part anew: most of the photograph's grain is lost there.
-            smooth = patch - LOST * grain[window]
-            change = mask * (FAULTS[source.generator](smooth, fault, phantom.strength) - patch)
-            patch += change
-            changed += float(np.abs(change).mean(-1).sum())
-            area += float(mask.sum())
+    for window, mask in _fault_masks(canvas, sites, faulty, phantom.extent):
+        patch = image[window]
+        # The generator makes the part anew: most of the photograph's grain is lost there.
+        smooth = patch - phantom.grain_lost * grain[window]
+        change = mask * (FAULTS[source.generator](smooth, fault, phantom.strength) - patch)
+        patch += change
+        changed += float(np.abs(change).mean(-1).sum())
+        area += float(mask.sum())
     picture = finish(image, light)
-    said = annotate(hands, size, canvas.pose, parts, faulty, phantom.annotators)
+    said = annotate(hands, size, canvas.pose, sites, faulty, phantom.annotators)
     truth = {
         "parts": sorted(faulty),
         "visibility": round(changed / area, 4) if area else 0.0,
-        "shortcut": bool(places),
-        "places": sorted(places),
+        "shortcut": bool(cued),
+        "places": sorted(cued),
     }
     record = {"width": size, "height": size, "truth": truth, "annotations": said}
     return picture, record, outlines(canvas.pose, parts, size)
+
+
+def _choose(names: list[str], rng: np.random.Generator, least: int, most: int) -> list[str]:
+    """Return `least` to `most` of the names, at random."""
+    return [names[k] for k in rng.permutation(len(names))[: rng.integers(least, most + 1)]]
+
+
+def _fault_masks(
+    canvas: Canvas, sites: dict[str, Ellipse], faulty: list[str], extent: str
+) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """Yield the windows that a fault changes and how much of it each pixel gets, [h,w,1]."""
+    if faulty and extent == "image":
+        yield (slice(None), slice(None)), np.ones((canvas.size, canvas.size, 1), np.float32)
+        return
+    for name in faulty:
+        window = canvas.window(sites[name], margin=8)
+        yield window, canvas.cover(sites[name], soft=2.5)[window][..., None]
 
 
 def _count(source: Source) -> int:

@@ -1,4 +1,4 @@
-"""From scores to tables: every number of the report is computed here, in plain data frames."""
+"""Turn scores into tables: every number of the report is computed here, in plain data frames."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cyborg.common.ranking import compute_auc
 from cyborg.config.experiment import Report
 from cyborg.results import statistics
-from cyborg.results.cells import Pair, Results, Scored, alignments
+from cyborg.results.cells import Combination, Results, ScoredSet, read_alignments
 from cyborg.results.metrics._base import compute_metrics
 from cyborg.results.metrics.error_rates import compute_roc
-from cyborg.results.statistics import interval, mean_sd, resampled_mean
+from cyborg.results.statistics import compute_interval, compute_mean_sd, resample_mean
 
+# Name of the row that averages over the test sets with unseen generators.
 UNSEEN = "(mean unseen)"
 # False-positive rates at which ROC curves are averaged: fine at the left, where it matters.
 RATES = np.unique(np.concatenate([[0.001, 0.002, 0.005], np.linspace(0, 1, 101)]))
@@ -22,92 +24,100 @@ RATES = np.unique(np.concatenate([[0.001, 0.002, 0.005], np.linspace(0, 1, 101)]
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """AUC of every run, as observed [runs] and in every resample of the images [runs,B]."""
+    """AUCs of every run, by combination of architecture and variant, and by test set.
 
-    observed: dict[tuple[Pair, str], np.ndarray]
-    resampled: dict[tuple[Pair, str], np.ndarray]
+    observed: AUC of each run [runs].
+    resampled: AUC of each run in every resample of the images [runs,resamples].
+    """
+
+    observed: dict[tuple[Combination, str], np.ndarray]
+    resampled: dict[tuple[Combination, str], np.ndarray]
 
 
-def bootstrap(results: Results, settings: Report) -> Bootstrap:
-    """Resample the images of each test set, the same draws for all pairs and runs."""
+def resample_test_sets(results: Results, settings: Report) -> Bootstrap:
+    """Resample the images of each test set, with the same draws for all combinations and runs."""
     observed, resampled = {}, {}
     for scored in results.sets:
-        pairs = list(scored.scores)
-        stacked = np.concatenate([scored.scores[pair] for pair in pairs])
-        aucs = statistics.placements(stacked, scored.positives)[0]
-        drawn = statistics.resampled_auc(
+        stacked = np.concatenate(list(scored.scores.values()))
+        aucs = np.array([compute_auc(scores, scored.positives) for scores in stacked])
+        drawn = statistics.resample_aucs(
             stacked, scored.positives, scored.groups, settings.bootstrap, settings.seed
         )
         start = 0
-        for pair in pairs:
-            part = slice(start, start + len(scored.scores[pair]))
-            observed[pair, scored.name], resampled[pair, scored.name] = aucs[part], drawn[part]
-            start = part.stop
+        for combination, scores in scored.scores.items():
+            runs = slice(start, start + len(scores))
+            observed[combination, scored.name] = aucs[runs]
+            resampled[combination, scored.name] = drawn[runs]
+            start = runs.stop
     return Bootstrap(observed, resampled)
 
 
-def auc_table(results: Results, settings: Report, draws: Bootstrap) -> pd.DataFrame:
-    """One row per architecture, variant and test set: mean ± sd over runs, interval of the mean."""
+def tabulate_aucs(results: Results, settings: Report, draws: Bootstrap) -> pd.DataFrame:
+    """Return auc.csv: mean, standard deviation and interval per combination and test set."""
     rows = []
-    for pair in results.seeds:
+    for combination in results.seeds:
         for scored in results.sets:
-            aucs = draws.observed[pair, scored.name]
-            mean, sd = mean_sd(aucs)
-            resampled = resampled_mean(draws.resampled[pair, scored.name], settings.seed)
-            low, high = interval(resampled, settings.confidence, 0, 1)
+            architecture, variant = combination
+            aucs = draws.observed[combination, scored.name]
+            mean, sd = compute_mean_sd(aucs)
+            resampled = resample_mean(draws.resampled[combination, scored.name], settings.seed)
+            low, high = compute_interval(resampled, settings.confidence, 0, 1)
             if aucs.min() == aucs.max() and aucs[0] in (0, 1):
-                bound = statistics.perfect_bound(_pairs(scored), settings.confidence)
+                pairs = _count_disjoint_pairs(scored)
+                bound = statistics.bound_perfect_auc(pairs, settings.confidence)
                 low, high = (bound, 1.0) if aucs[0] else (0.0, 1 - bound)
             negatives, positives = scored.counts
             rows.append(
                 {
-                    "architecture": pair[0], "variant": pair[1], "test_set": scored.name,
+                    "architecture": architecture, "variant": variant, "test_set": scored.name,
                     "runs": len(aucs), "auc_mean": mean, "auc_sd": sd,
-                    "ci_low": low, "ci_high": high, "seen": results.seen[pair[1], scored.name],
+                    "ci_low": low, "ci_high": high, "seen": results.seen[variant, scored.name],
                     "negatives": negatives, "positives": positives,
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _pairs(scored: Scored) -> int:
-    """Number of disjoint pairs of independent images, one of each class."""
+def _count_disjoint_pairs(scored: ScoredSet) -> int:
+    """Return the number of disjoint pairs of independent images, one of each class."""
     return min(
         len(np.unique(scored.groups[members])) for members in (scored.positives, ~scored.positives)
     )
 
 
-def references(results: Results, baseline: str) -> list[tuple[str, str, str]]:
-    """What is compared: (variant, reference, kind), kind `baseline` or `control`.
+def list_comparisons(results: Results, baseline: str) -> list[tuple[str, str, str]]:
+    """Return the comparisons as (variant, reference, kind), kind `baseline` or `control`.
 
-    Every variant against the baseline; and every variant that is guided by maps against those
-    that differ from it in wrong maps only (same loss and options, training set and map set).
+    Every variant is compared with the baseline. Every variant that is guided by maps is compared
+    with those that differ from it in wrong maps only (same loss and options, training set and map
+    set).
     """
     variants = list(results.trained)
     compared = [(name, baseline, "baseline") for name in variants if name != baseline]
-    same = ("loss", "training_set", "saliency")
     for name, spec in results.trained.items():
-        if spec["saliency"] is None or spec["control"] != "none":
+        if spec.saliency is None or spec.control != "none":
             continue
+        same = (spec.loss, spec.training_set, spec.saliency)
         compared += [
             (name, other, "control")
             for other, wrong in results.trained.items()
-            if wrong["control"] != "none" and all(spec[key] == wrong[key] for key in same)
+            if wrong.control != "none" and (wrong.loss, wrong.training_set, wrong.saliency) == same
         ]
     return compared
 
 
-def comparisons(
+def tabulate_comparisons(
     results: Results, settings: Report, draws: Bootstrap, baseline: str
 ) -> pd.DataFrame:
-    """Differences of mean AUC, variant minus reference, over the seeds that both were run with.
+    """Return comparisons.csv: differences of mean AUC over the seeds of both variants.
 
-    Besides each test set, a row `(mean unseen)` averages the differences over the test sets
-    whose generators neither variant has seen in training, where there are at least two.
+    A difference is variant minus reference. Besides a row for each test set, a row `(mean unseen)`
+    averages the differences over the test sets whose generators neither variant saw in training, if
+    there are at least two.
     """
     rows = []
-    for architecture in dict.fromkeys(pair[0] for pair in results.seeds):
-        for variant, reference, kind in references(results, baseline):
+    for architecture in dict.fromkeys(architecture for architecture, _ in results.seeds):
+        for variant, reference, kind in list_comparisons(results, baseline):
             ours, theirs = (architecture, variant), (architecture, reference)
             common = sorted(set(results.seeds[ours]) & set(results.seeds[theirs]))
             if not common:
@@ -123,30 +133,35 @@ def comparisons(
                 a, b = (ours, scored.name), (theirs, scored.name)
                 observed = draws.observed[a][mine] - draws.observed[b][other]
                 resampled = draws.resampled[a][mine] - draws.resampled[b][other]
-                p = _paired(scored, ours, theirs, mine, other)
-                rows.append(key | _difference(scored.name, observed, resampled, settings) | p)
+                p = _test_difference(scored, ours, theirs, mine, other)
+                rows.append(
+                    key | _summarize_difference(scored.name, observed, resampled, settings) | p
+                )
                 if {results.seen[v, scored.name] for v in (variant, reference)} == {"no"}:
                     unseen.append((observed, resampled))
             if len(unseen) > 1:
                 observed = np.mean([values for values, _ in unseen], axis=0)
                 resampled = np.mean([values for _, values in unseen], axis=0)
                 p = {"delong_p": math.nan}
-                rows.append(key | _difference(UNSEEN, observed, resampled, settings) | p)
+                rows.append(key | _summarize_difference(UNSEEN, observed, resampled, settings) | p)
     columns = [
         "architecture", "variant", "reference", "kind", "test_set", "runs", "difference_mean",
         "difference_sd", "ci_low", "ci_high", "delong_p",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
-    table["delong_p_holm"] = statistics.holm(table["delong_p"].to_numpy(float))
+    table["delong_p_holm"] = statistics.adjust_p_values(table["delong_p"].to_numpy(float))
     return table
 
 
-def _difference(
+def _summarize_difference(
     name: str, observed: np.ndarray, resampled: np.ndarray, settings: Report
 ) -> dict[str, object]:
-    mean, sd = mean_sd(observed)
-    low, high = interval(resampled_mean(resampled, settings.seed), settings.confidence, -1, 1)
-    if not resampled.any():  # both perfect in every resample: nothing is known of the error
+    """Return the columns of a difference, observed [runs] and resampled [runs,resamples]."""
+    mean, sd = compute_mean_sd(observed)
+    means = resample_mean(resampled, settings.seed)
+    low, high = compute_interval(means, settings.confidence, -1, 1)
+    # Both are perfect in every resample, so nothing is known of the error.
+    if not resampled.any():
         low = high = math.nan
     return {
         "test_set": name, "runs": len(observed), "difference_mean": mean, "difference_sd": sd,
@@ -154,25 +169,29 @@ def _difference(
     }  # fmt: skip
 
 
-def _paired(
-    scored: Scored, ours: Pair, theirs: Pair, mine: list[int], other: list[int]
+def _test_difference(
+    scored: ScoredSet, ours: Combination, theirs: Combination, mine: list[int], other: list[int]
 ) -> dict[str, float]:
+    """Return DeLong's p of the difference of mean AUCs over runs `mine` and runs `other`."""
     stacked = np.concatenate([scored.scores[ours][mine], scored.scores[theirs][other]])
-    aucs, covariance = statistics.delong(stacked, scored.positives)
+    aucs, covariance = statistics.compute_delong_covariance(stacked, scored.positives)
     weights = np.repeat([1 / len(mine), -1 / len(other)], len(mine))
-    return {"delong_p": statistics.contrast(aucs, covariance, weights).p}
+    return {"delong_p": statistics.contrast_aucs(aucs, covariance, weights).p}
 
 
-def roc_table(results: Results) -> pd.DataFrame:
-    """ROC curves, averaged over runs at fixed false-positive rates (vertical averaging)."""
+def tabulate_rocs(results: Results) -> pd.DataFrame:
+    """Return roc.csv: ROC curves, averaged over runs at fixed false-positive rates.
+
+    Source: Fawcett, Pattern Recognition Letters 27(8), 2006 (vertical averaging).
+    """
     tables = []
-    for pair in results.seeds:
+    for architecture, variant in results.seeds:
         for scored in results.sets:
-            curves = roc_curves(scored, pair)
+            curves = interpolate_rocs(scored, (architecture, variant))
             tables.append(
                 pd.DataFrame(
                     {
-                        "architecture": pair[0], "variant": pair[1], "test_set": scored.name,
+                        "architecture": architecture, "variant": variant, "test_set": scored.name,
                         "false_positive_rate": np.concatenate([[0.0], RATES]),
                         "true_positive_rate": np.concatenate([[0.0], curves.mean(axis=0)]),
                     }
@@ -181,10 +200,13 @@ def roc_table(results: Results) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def roc_curves(scored: Scored, pair: Pair) -> np.ndarray:
-    """True-positive rates [runs,R] at RATES, on the ROC polyline; its top where it is upright."""
+def interpolate_rocs(scored: ScoredSet, combination: Combination) -> np.ndarray:
+    """Return true-positive rates [runs,R] at RATES, on the ROC polyline of each run.
+
+    At a rate at which the polyline is upright, the value is its top.
+    """
     curves = []
-    for scores in scored.scores[pair]:
+    for scores in scored.scores[combination]:
         x, y, _ = compute_roc(scores, scored.positives)
         before = np.searchsorted(x, RATES, side="right") - 1
         after = np.minimum(before + 1, len(x) - 1)
@@ -193,27 +215,29 @@ def roc_curves(scored: Scored, pair: Pair) -> np.ndarray:
     return np.stack(curves)
 
 
-def operating_points(results: Results) -> pd.DataFrame:
-    """All measures of cyborg/results/metrics, mean ± sd over runs.
+def tabulate_operating_points(results: Results) -> pd.DataFrame:
+    """Return operating_points.csv: all metrics, mean and standard deviation over runs.
 
-    `generator` is empty for the whole test set; where it has several, there are rows for each
-    (its images against all negatives), as attacks are to be reported by species.
+    `generator` is empty for the whole test set. A set with several generators has further rows for
+    each of them (its images against all negatives), because ISO/IEC 30107-3 asks for attacks to be
+    reported by species.
     """
     rows = []
-    for pair, seeds in results.seeds.items():
+    for (architecture, variant), seeds in results.seeds.items():
         for scored in results.sets:
             kinds = sorted(set(scored.generators[scored.positives].tolist()))
             for kind in ["", *kinds] if len(kinds) > 1 else [""]:
                 taken = ~scored.positives | ((scored.generators == kind) if kind else True)
                 runs = [
                     compute_metrics(scores[taken], scored.positives[taken])
-                    for scores in scored.scores[pair]
+                    for scores in scored.scores[architecture, variant]
                 ]
                 for measure in runs[0]:
-                    mean, sd = mean_sd(np.array([run[measure] for run in runs]))
+                    mean, sd = compute_mean_sd(np.array([run[measure] for run in runs]))
                     rows.append(
                         {
-                            "architecture": pair[0], "variant": pair[1], "test_set": scored.name,
+                            "architecture": architecture, "variant": variant,
+                            "test_set": scored.name,
                             "generator": kind, "measure": measure, "runs": len(seeds),
                             "mean": mean, "sd": sd,
                         }
@@ -221,31 +245,33 @@ def operating_points(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def alignment_table(results: Results) -> pd.DataFrame:
-    """Where the networks look: agreement of CAM and human map, mean over images, then runs.
+def tabulate_alignment(results: Results) -> pd.DataFrame:
+    """Return alignment.csv: agreement of CAM and human map, mean over images and then over runs.
 
-    `undefined` is the share of images whose correlation does not exist (a constant map); they
-    are left out of `correlation_mean`. `ratio` is inside_mean / chance_mean: 1 is chance.
+    `undefined` is the share of images whose correlation does not exist (a constant map). They are
+    left out of `correlation_mean`. `ratio` is inside_mean / chance_mean, so chance gives 1.
     """
     columns = [
         "architecture", "variant", "maps", "test_set", "runs", "images", "correlation_mean",
         "correlation_sd", "inside_mean", "inside_sd", "chance_mean", "ratio", "undefined",
     ]  # fmt: skip
     rows = []
-    table = alignments(results.cells)
-    for pair in results.seeds:
-        own = table[(table["architecture"] == pair[0]) & (table["variant"] == pair[1])]
+    table = read_alignments(results.cells)
+    for architecture, variant in results.seeds:
+        own = table[(table["architecture"] == architecture) & (table["variant"] == variant)]
         for maps in sorted(own["maps"].unique()):
             for scored in results.sets:
                 part = own[(own["maps"] == maps) & (own["set"] == scored.name)]
                 if part.empty:
                     continue
                 runs = part.groupby("seed")[["correlation", "inside", "chance"]].mean()
-                inside, chance = mean_sd(runs["inside"].to_numpy()), float(runs["chance"].mean())
+                inside = compute_mean_sd(runs["inside"].to_numpy())
+                chance = float(runs["chance"].mean())
                 rows.append(
                     (
-                        *pair, maps, scored.name, len(runs), part["image"].nunique(),
-                        *mean_sd(runs["correlation"].to_numpy()), *inside, chance,
+                        architecture, variant, maps, scored.name, len(runs),
+                        part["image"].nunique(),
+                        *compute_mean_sd(runs["correlation"].to_numpy()), *inside, chance,
                         inside[0] / chance if chance else math.nan,
                         float(part["correlation"].isna().mean()),
                     )

@@ -1,51 +1,64 @@
-"""Read what the grid left behind: the scores of every wanted cell, checked and aligned.
+"""Read the outputs of the grid: the scores of every wanted cell, checked and aligned.
 
 Reads   plan/train, plan/evaluate, runs/evaluate, runs/train, data/manifest.parquet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import read_json
+from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
-from cyborg.grid.layout import MANIFEST, RUNS, planned
+from cyborg.config.training import TrainSpec
+from cyborg.grid.layout import MANIFEST, RUNS, list_planned, read_spec
 
-Pair = tuple[str, str]  # architecture, variant
+# Architecture and variant. The runs of a combination differ in their seed alone.
+Combination = tuple[str, str]
+# What environment.json says of the machine and the packages.
+TrainingEnvironment = dict[str, object]
 
+# Columns that are read from scores.parquet and from alignment.parquet.
 SCORES = ["image", "set", "generator", "label", "score"]
 ALIGNMENT = ["image", "set", "maps", "correlation", "inside", "chance"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One finished run: where its files lie and what it was."""
+    """One finished run.
+
+    folder: its files in runs/evaluate. trained: its files in runs/train.
+    spec: specification of its evaluation.
+    """
 
     architecture: str
     variant: str
     seed: int
     folder: Path
     trained: Path
-    spec: dict[str, Any]
+    spec: EvaluateSpec
 
     @property
-    def pair(self) -> Pair:
-        """Architecture and variant; the runs of a pair differ in their seed alone."""
+    def combination(self) -> Combination:
+        """Return architecture and variant."""
         return self.architecture, self.variant
 
 
 @dataclass
-class Scored:
-    """One test set: its images [N] and the scores [runs,N] that each pair gave them.
+class ScoredSet:
+    """One test set and its scores.
 
-    The runs of a pair are in ascending order of seed (`Results.seeds`).
+    images: names, sorted, str [N]. positives: bool [N].
+    generators: name of each image's generator, empty for bona fide ones, str [N].
+    groups: name of each image's group, str [N].
+    scores: probabilities of the positive class, float64 [runs,N] for each combination. The runs
+        are in the order of `Results.seeds`.
     """
 
     name: str
@@ -53,46 +66,58 @@ class Scored:
     positives: np.ndarray
     generators: np.ndarray
     groups: np.ndarray
-    scores: dict[Pair, np.ndarray] = field(default_factory=dict)
+    scores: dict[Combination, np.ndarray] = field(default_factory=dict)
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Numbers of bona fide (negative) and synthetic (positive) images."""
+        """Return the numbers of negative (bona fide) and positive (synthetic) images."""
         return int((~self.positives).sum()), int(self.positives.sum())
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the report is made of, in the order of params.yaml."""
+    """All that the report is made from, in the order of params.yaml.
+
+    cells: all finished runs. seeds: seeds of each combination, ascending.
+    sets: the test sets. trained: specification of the training of each variant.
+    seen: whether the generators of a test set are in the training set of a variant, by variant and
+        test set: no, partly or yes.
+    """
 
     cells: list[Cell]
-    seeds: dict[Pair, list[int]]
-    sets: list[Scored]
-    trained: dict[str, dict[str, Any]]  # variant: specification of its training
-    seen: dict[tuple[str, str], str]  # (variant, test set): no | partly | yes
+    seeds: dict[Combination, list[int]]
+    sets: list[ScoredSet]
+    trained: dict[str, TrainSpec]
+    seen: dict[tuple[str, str], str]
 
 
-def read(experiment: Experiment, root: Path) -> Results:
-    """Read all wanted cells.
+def read_results(experiment: Experiment, root: Path) -> Results:
+    """Read all cells of an experiment.
 
-    Raises UserErrors naming each planned cell that is not finished, and UserError where plan and
-    params.yaml disagree, a file is broken, or cells were scored on different images.
+    Raises UserErrors, which names each planned cell that is not finished. Raises UserError if plan
+    and params.yaml disagree, if a file is broken, or if cells were scored on different images.
     """
-    cells = _cells(experiment, root)
-    manifest = _table(root / "data" / "manifest.parquet", ["image", "source", "generator", "group"])
-    seeds: dict[Pair, list[int]] = {}
+    cells = _find_cells(experiment, root)
+    manifest = _read_columns(
+        root / "data" / "manifest.parquet", ["image", "source", "generator", "group"]
+    )
+    seeds: dict[Combination, list[int]] = {}
     for cell in cells:
-        seeds.setdefault(cell.pair, []).append(cell.seed)
-    sets = _scores(cells, list(experiment.data.test_sets), experiment.classes, manifest)
-    trained = {}
+        seeds.setdefault(cell.combination, []).append(cell.seed)
+    sets = _read_scores(cells, list(experiment.data.test_sets), experiment.classes, manifest)
+    trained: dict[str, TrainSpec] = {}
     for cell in cells:
         if cell.variant not in trained:
-            path = root / "plan" / "train" / f"{cell.spec['train']}.json"
-            trained[cell.variant] = read_json(path)
-    return Results(cells, seeds, sets, trained, _seen(trained, sets, manifest))
+            path = root / "plan" / "train" / f"{cell.spec.train}.json"
+            spec = read_spec(path)
+            if not isinstance(spec, TrainSpec):
+                raise _stale_plan("is not the specification of a training cell", path)
+            trained[cell.variant] = spec
+    return Results(cells, seeds, sets, trained, _compare_generators(trained, sets, manifest))
 
 
-def _cells(experiment: Experiment, root: Path) -> list[Cell]:
+def _find_cells(experiment: Experiment, root: Path) -> list[Cell]:
+    """Return the cells that params.yaml asks for; UserError if the plan or the grid lacks one."""
     wanted = {
         (architecture, variant, seed): None
         for architecture in experiment.architectures
@@ -101,18 +126,22 @@ def _cells(experiment: Experiment, root: Path) -> list[Cell]:
     }
     found: dict[tuple[str, str, int], Cell] = {}
     missing = []
-    for name, path in planned(root, "evaluate").items():
+    for name, path in list_planned(root, "evaluate").items():
         architecture, variant, seed = name.split("/")[:3]
         key = (architecture, variant, int(seed.removeprefix("seed")))
-        spec = read_json(path)
-        folder, trained = RUNS / "evaluate" / name, RUNS / "train" / str(spec.get("train"))
+        spec = read_spec(path)
+        if not isinstance(spec, EvaluateSpec):
+            raise _stale_plan("is not the specification of an evaluation cell", path)
+        folder, trained = RUNS / "evaluate" / name, RUNS / "train" / spec.train
         if key in found or key not in wanted:
-            raise _stale(f"plans `{name}`, which params.yaml does not", path)
+            raise _stale_plan(f"plans `{name}`, which params.yaml does not", path)
         missing += [p for p in (trained, folder) if not (root / p / MANIFEST).is_file()]
         found[key] = Cell(*key, root / folder, root / trained, spec)
     if absent := [key for key in wanted if key not in found]:
         name = "{}/{}/seed{}".format(*absent[0])
-        raise _stale(f"has no cell `{name}`, which params.yaml asks for", root / "plan/evaluate")
+        raise _stale_plan(
+            f"has no cell `{name}`, which params.yaml asks for", root / "plan/evaluate"
+        )
     if missing:
         raise UserErrors(
             [
@@ -127,11 +156,12 @@ def _cells(experiment: Experiment, root: Path) -> list[Cell]:
     return [found[key] for key in wanted]
 
 
-def _stale(what: str, where: Path) -> UserError:
+def _stale_plan(what: str, where: Path) -> UserError:
+    """Return the error for a plan that does not fit params.yaml."""
     return UserError(what, where=where, hint="run `dvc repro` (or `cyborg plan`) first")
 
 
-def _table(path: Path, columns: list[str]) -> pd.DataFrame:
+def _read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
     """Read columns of a Parquet file; a missing or broken one is a UserError that names it."""
     try:
         return pd.read_parquet(path, columns=columns)
@@ -146,15 +176,16 @@ def _table(path: Path, columns: list[str]) -> pd.DataFrame:
         ) from None
 
 
-def _scores(
+def _read_scores(
     cells: list[Cell], names: list[str], classes: list[str], manifest: pd.DataFrame
-) -> list[Scored]:
+) -> list[ScoredSet]:
+    """Read the scores of all cells on the test sets `names`; the last class is the positive one."""
     groups = manifest.set_index("image")["group"]
-    sets: dict[str, Scored] = {}
-    collected: dict[tuple[str, Pair], list[np.ndarray]] = {}
+    sets: dict[str, ScoredSet] = {}
+    collected: dict[tuple[str, Combination], list[np.ndarray]] = {}
     for cell in cells:
         path = cell.folder / "scores.parquet"
-        table = _table(path, SCORES)
+        table = _read_columns(path, SCORES)
         if not np.isfinite(table["score"]).all():
             row = table[~np.isfinite(table["score"])].iloc[0]
             raise UserError(f"the score of `{row['image']}` is not a number", where=path)
@@ -162,7 +193,7 @@ def _scores(
             part = table[table["set"] == name].sort_values("image")
             images = part["image"].to_numpy(str)
             if name not in sets:
-                sets[name] = Scored(
+                sets[name] = ScoredSet(
                     name,
                     images,
                     (part["label"] == classes[-1]).to_numpy(bool),
@@ -181,19 +212,19 @@ def _scores(
                     where=path,
                     hint="run `dvc repro`, so that all cells are scored on the same images",
                 )
-            collected.setdefault((name, cell.pair), []).append(part["score"].to_numpy(float))
-    for (name, pair), scores in collected.items():
-        sets[name].scores[pair] = np.stack(scores)
+            collected.setdefault((name, cell.combination), []).append(part["score"].to_numpy(float))
+    for (name, combination), scores in collected.items():
+        sets[name].scores[combination] = np.stack(scores)
     return list(sets.values())
 
 
-def _seen(
-    trained: dict[str, dict[str, Any]], sets: Iterable[Scored], manifest: pd.DataFrame
+def _compare_generators(
+    trained: dict[str, TrainSpec], sets: Iterable[ScoredSet], manifest: pd.DataFrame
 ) -> dict[tuple[str, str], str]:
-    """Whether the generators of each test set are among those of each variant's training set."""
+    """Return `Results.seen`: was a variant trained on the generators of a test set?"""
     seen = {}
     for variant, spec in trained.items():
-        rows = manifest[manifest["source"].isin(list(spec["sources"]))]
+        rows = manifest[manifest["source"].isin(list(spec.sources))]
         known = set(rows["generator"].fillna("")) - {""}
         for scored in sets:
             own = set(scored.generators[scored.positives].tolist()) - {""}
@@ -204,28 +235,31 @@ def _seen(
     return seen
 
 
-def alignments(cells: list[Cell]) -> pd.DataFrame:
-    """alignment.parquet of all cells, with columns architecture, variant, seed in front."""
-    return _gather(cells, lambda cell: _table(cell.folder / "alignment.parquet", ALIGNMENT))
+def read_alignments(cells: list[Cell]) -> pd.DataFrame:
+    """Return alignment.parquet of all cells, with columns architecture, variant, seed in front."""
+    return _concatenate(
+        cells, lambda cell: _read_columns(cell.folder / "alignment.parquet", ALIGNMENT)
+    )
 
 
-def histories(cells: list[Cell]) -> pd.DataFrame:
-    """history.csv of all cells, with columns architecture, variant, seed in front."""
+def read_histories(cells: list[Cell]) -> pd.DataFrame:
+    """Return history.csv of all cells, with columns architecture, variant, seed in front."""
 
-    def one(cell: Cell) -> pd.DataFrame:
+    def read_history(cell: Cell) -> pd.DataFrame:
         path = cell.trained / "history.csv"
         try:
             return pd.read_csv(path)
         except (OSError, ValueError) as error:
             raise UserError(f"cannot be read ({error})", where=path) from None
 
-    return _gather(cells, one)
+    return _concatenate(cells, read_history)
 
 
-def _gather(cells: list[Cell], one: Any) -> pd.DataFrame:
+def _concatenate(cells: list[Cell], read: Callable[[Cell], pd.DataFrame]) -> pd.DataFrame:
+    """Return one table of those that `read` gives for the cells."""
     tables = []
     for cell in cells:
-        table = one(cell)
+        table = read(cell)
         table.insert(0, "architecture", cell.architecture)
         table.insert(1, "variant", cell.variant)
         table.insert(2, "seed", cell.seed)
@@ -233,9 +267,9 @@ def _gather(cells: list[Cell], one: Any) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def environments(cells: list[Cell]) -> list[tuple[dict[str, Any], int]]:
-    """The distinct environments the cells were trained in, each with the number of its cells."""
-    found: list[tuple[dict[str, Any], int]] = []
+def count_environments(cells: list[Cell]) -> list[tuple[TrainingEnvironment, int]]:
+    """Return the distinct environments of training, each with the number of its cells."""
+    found: list[tuple[TrainingEnvironment, int]] = []
     for cell in cells:
         environment = read_json(cell.trained / "environment.json")
         for index, (known, count) in enumerate(found):

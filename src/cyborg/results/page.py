@@ -1,24 +1,35 @@
-"""report.html: one page without links or scripts, images embedded, made of registered sections."""
+"""Write report.html: one page of all sections, without links or scripts, with embedded images."""
 
 from __future__ import annotations
 
 import base64
+import io
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from jinja2 import Environment
+from PIL import Image
 
 from cyborg.common.families import SECTIONS
 from cyborg.config.experiment import Experiment
-from cyborg.results.cells import Results
+from cyborg.results.cells import Results, TrainingEnvironment
+from cyborg.results.tables import Baselines
 
 _ENVIRONMENT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 @dataclass(frozen=True)
-class Context:
-    """What sections are made of."""
+class ReportContext:
+    """Everything that a section may show.
+
+    experiment: the parameters.
+    results: the scores and what is known of the cells.
+    baseline: the variant that others are compared with.
+    auc, comparisons, alignment, operating_points: rows of the CSV files of these names.
+    baselines: AUCs of trivial classifiers, by test set and kind.
+    figures: PNG files by name without suffix.
+    environments: the environments that cells were trained in, each with its number of cells.
+    """
 
     experiment: Experiment
     results: Results
@@ -27,9 +38,9 @@ class Context:
     comparisons: pd.DataFrame
     alignment: pd.DataFrame
     operating_points: pd.DataFrame
-    baselines: dict[str, Any]  # of results/check.json: test set → kind → AUC
-    figures: dict[str, bytes]  # name without suffix → PNG
-    environments: list[tuple[dict[str, Any], int]]
+    baselines: Baselines
+    figures: dict[str, bytes]
+    environments: list[tuple[TrainingEnvironment, int]]
 
 
 PAGE = _ENVIRONMENT.from_string(
@@ -108,37 +119,47 @@ FIGURE = _ENVIRONMENT.from_string(
 )
 
 
-def table(heads: list[str], rows: list[list[str]], text: int, caption: str = "") -> str:
-    """HTML table; the first `text` columns are text, a line parts rows of another first cell."""
+def render_table(heads: list[str], rows: list[list[str]], text: int, caption: str = "") -> str:
+    """Return an HTML table, with its cells escaped.
+
+    text: number of columns from the left that are text; the others are numbers. A line separates
+    rows whose first cells differ.
+    """
     grouped = len({row[0] for row in rows}) < len(rows)
     return TABLE.render(heads=heads, rows=rows, text=text, caption=caption, grouped=grouped)
 
 
-def figure(context: Context, name: str, caption: str) -> str:
-    """An embedded figure, or nothing where there is none of this name."""
+def render_figure(context: ReportContext, name: str, caption: str) -> str:
+    """Return an embedded figure, or an empty text if the report has none of this name."""
     if name not in context.figures:
         return ""
-    data = base64.b64encode(context.figures[name]).decode()
-    # More dots than the page has there, so that it is sharp on fine screens. A PNG holds its
-    # width in bytes 16 to 19.
-    width = int.from_bytes(context.figures[name][16:20], "big") * 2 // 3
+    png = context.figures[name]
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        # The page shows the figure at two thirds of its width in dots, so that it is sharp on
+        # fine screens.
+        width = image.width * 2 // 3
+    data = base64.b64encode(png).decode()
     return FIGURE.render(alt=name.replace("_", " "), data=data, width=width, caption=caption)
 
 
-def html(template: str, **values: object) -> str:
-    """A small piece of HTML from a template whose values are escaped."""
+def render_html(template: str, **values: object) -> str:
+    """Return a piece of HTML from a jinja2 template whose values are escaped.
+
+    >>> render_html("<p>{{ name }}</p>", name="a < b")
+    '<p>a &lt; b</p>'
+    """
     return _ENVIRONMENT.from_string(template).render(**values)
 
 
-def page(context: Context) -> str:
-    """The whole page."""
+def render_page(context: ReportContext) -> str:
+    """Return the whole page, with the sections by their `order` and then by name."""
     members = [SECTIONS.find(name) for name in SECTIONS.names()]
-    members.sort(key=lambda section: section.order)  # stable: equal places by name
+    members.sort(key=lambda section: section.order)
     seeds = context.experiment.seeds
-    pairs, sets = len(context.results.seeds), len(context.results.sets)
+    combinations, sets = len(context.results.seeds), len(context.results.sets)
     return PAGE.render(
         title=context.experiment.name,
-        subtitle=f"{pairs} combinations of architecture and variant, {len(seeds)} "
+        subtitle=f"{combinations} combinations of architecture and variant, {len(seeds)} "
         f"run{'s' if len(seeds) > 1 else ''} of each, {sets} test sets",
         sections=[text for section in members if (text := section.render(context))],
     )

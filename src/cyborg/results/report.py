@@ -1,56 +1,44 @@
-"""The last stage: from the scores of all cells to tables, statistics, figures and report.html.
+"""Run the last stage: from the scores of all cells to tables, statistics, figures and report.html.
 
-Reads   plan/train, plan/evaluate, runs/train, runs/evaluate, data/manifest.parquet and, where
-        there is one, results/check.json.
-Writes  results/ (docs/metrics.md says which file holds what).
+Reads   plan/train, plan/evaluate, runs/train, runs/evaluate, data/manifest.parquet and, if it
+        exists, results/check.json.
+Writes  results/ (docs/metrics.md lists the files).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from cyborg.common.files import read_json, replacing_file, write_json, write_text
 from cyborg.config.experiment import Experiment
 from cyborg.results import analysis, cells, figures, page, tables
-from cyborg.results.gallery import gallery_figure
+from cyborg.results.gallery import draw_gallery
 
+# Folder of all results, from the root of the project.
 OUT = Path("results")
 
 
 def report(experiment: Experiment, root: Path = Path()) -> str:
-    """Write results/, print the AUC table and where the rest lies, and return that text.
+    """Write results/, print the AUC table and the place of the other results, and return that text.
 
-    All is computed before the first file is replaced, so a failure leaves earlier results whole.
-    Raises UserError naming the cell where a planned one is not finished.
+    Everything is computed before the first file is replaced, so a failure leaves earlier results
+    whole. Raises UserError if a planned cell is not finished, and names the cell.
     """
-    settings = experiment.report
-    results = cells.read(experiment, root)
-    draws = analysis.bootstrap(results, settings)
-    baseline = settings.baseline or next(iter(experiment.variants))
-    auc = analysis.auc_table(results, settings, draws)
-    context = page.Context(
-        experiment=experiment,
-        results=results,
-        baseline=baseline,
-        auc=auc,
-        comparisons=analysis.comparisons(results, settings, draws, baseline),
-        alignment=analysis.alignment_table(results),
-        operating_points=analysis.operating_points(results),
-        baselines=_baselines(root, [scored.name for scored in results.sets]),
-        figures=_figures(results, auc, draws, baseline, experiment.classes),
-        environments=cells.environments(results.cells),
-    )
-    texts = _texts(context)
+    context = build_context(experiment, root)
+    texts = _format_texts(context)
     for name, text in texts.items():
         write_text(root / OUT / name, text)
-    write_json(root / OUT / "metrics.json", tables.metrics(auc))
+    write_json(root / OUT / "metrics.json", tables.collect_metrics(context.auc))
     _write_figures(root / OUT / "figures", context.figures)
     shown = "\n".join(
         [
-            tables.grid(*tables.wide(auc, context.baselines), 2),
+            tables.format_markdown_table(
+                *tables.build_main_table(context.auc, context.baselines), 2
+            ),
             "AUC, mean ± standard deviation over runs. "
-            + (f"{marks}. " if (marks := tables.legend(auc)) else "")
+            + (f"{marks}. " if (marks := tables.explain_marks(context.auc)) else "")
             + f"Intervals, comparisons, figures: {OUT / 'report.html'}; tables: {OUT}/*.csv",
         ]
     )
@@ -58,8 +46,32 @@ def report(experiment: Experiment, root: Path = Path()) -> str:
     return shown
 
 
-def _baselines(root: Path, sets: list[str]) -> dict[str, Any]:
-    """AUC of trivial classifiers per test set, from the check stage; empty where it left none."""
+def build_context(experiment: Experiment, root: Path) -> page.ReportContext:
+    """Return all tables and figures of the report, without writing anything.
+
+    Raises UserError if a planned cell is not finished or a file is broken.
+    """
+    settings = experiment.report
+    results = cells.read_results(experiment, root)
+    draws = analysis.resample_test_sets(results, settings)
+    baseline = settings.baseline or next(iter(experiment.variants))
+    auc = analysis.tabulate_aucs(results, settings, draws)
+    return page.ReportContext(
+        experiment=experiment,
+        results=results,
+        baseline=baseline,
+        auc=auc,
+        comparisons=analysis.tabulate_comparisons(results, settings, draws, baseline),
+        alignment=analysis.tabulate_alignment(results),
+        operating_points=analysis.tabulate_operating_points(results),
+        baselines=_read_baselines(root, [scored.name for scored in results.sets]),
+        figures=_draw_figures(results, auc, draws, baseline, experiment.classes),
+        environments=cells.count_environments(results.cells),
+    )
+
+
+def _read_baselines(root: Path, sets: list[str]) -> tables.Baselines:
+    """Return the AUCs of trivial classifiers that the check stage measured, if it did."""
     path = root / OUT / "check.json"
     if not path.is_file():
         return {}
@@ -71,47 +83,53 @@ def _baselines(root: Path, sets: list[str]) -> dict[str, Any]:
     }
 
 
-def _texts(context: page.Context) -> dict[str, str]:
+def _format_texts(context: page.ReportContext) -> dict[str, str]:
+    """Return the text files of results/ by name."""
     experiment, auc = context.experiment, context.auc
     return {
-        "auc.csv": tables.csv(auc),
-        "auc.md": tables.markdown(
+        "auc.csv": tables.format_csv(auc),
+        "auc.md": tables.format_markdown_report(
             auc,
             experiment.name,
             experiment.report.confidence,
             context.baselines,
             experiment.classes[-1],
         ),
-        "auc.tex": tables.latex(auc, context.baselines),
-        "comparisons.csv": tables.csv(context.comparisons),
-        "alignment.csv": tables.csv(context.alignment),
-        "operating_points.csv": tables.csv(context.operating_points),
-        "roc.csv": tables.csv(analysis.roc_table(context.results)),
-        "auc_bars.csv": tables.csv(tables.bars(auc)),
-        "report.html": page.page(context),
+        "auc.tex": tables.format_latex(auc, context.baselines),
+        "comparisons.csv": tables.format_csv(context.comparisons),
+        "alignment.csv": tables.format_csv(context.alignment),
+        "operating_points.csv": tables.format_csv(context.operating_points),
+        "roc.csv": tables.format_csv(analysis.tabulate_rocs(context.results)),
+        "auc_bars.csv": tables.format_csv(tables.name_bars(auc)),
+        "report.html": page.render_page(context),
     }
 
 
-def _figures(
-    results: cells.Results, auc: Any, draws: analysis.Bootstrap, baseline: str, classes: list[str]
+def _draw_figures(
+    results: cells.Results,
+    auc: pd.DataFrame,
+    draws: analysis.Bootstrap,
+    baseline: str,
+    classes: list[str],
 ) -> dict[str, bytes]:
-    look = figures.styles(results, baseline)
+    """Return the figures of results/figures as PNG, by name without suffix."""
+    look = figures.choose_styles(results, baseline)
     found = {
-        "auc_bars": figures.auc_figure(auc, draws.observed, look),
-        "learning_curves": figures.learning_figure(cells.histories(results.cells), look),
+        "auc_bars": figures.draw_aucs(auc, draws.observed, look),
+        "learning_curves": figures.draw_learning_curves(cells.read_histories(results.cells), look),
     }
     for scored in results.sets:
-        found[f"roc_{scored.name}"] = figures.roc_figure(scored, results, auc, look)
-    if (gallery := gallery_figure(results.cells, classes)) is not None:
+        found[f"roc_{scored.name}"] = figures.draw_rocs(scored, results, auc, look)
+    if (gallery := draw_gallery(results.cells, classes)) is not None:
         found["gallery"] = gallery
     return found
 
 
 def _write_figures(folder: Path, images: dict[str, bytes]) -> None:
+    """Write the figures, and remove those of test sets that are no longer in params.yaml."""
     for name, data in images.items():
         with replacing_file(folder / f"{name}.png") as temporary:
             temporary.write_bytes(data)
-    # Figures of test sets that are no longer in params.yaml would pass for new ones.
     for path in folder.glob("*.png"):
         if path.stem not in images:
             path.unlink()

@@ -1,73 +1,94 @@
-"""Tables as people read them: CSV, Markdown, LaTeX, and metrics.json for `dvc metrics`."""
+"""Write tables as people read them: CSV, Markdown, LaTeX, and metrics.json for `dvc metrics`."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from cyborg.common.errors import UserError
 
+# Test set → trivial classifier → its AUC, from results/check.json.
+Baselines = dict[str, dict[str, float]]
+# Column heads, and rows of cells.
+TextTable = tuple[list[str], list[list[str]]]
+
+# Marks behind an AUC: are the generators of the test set in the training set?
 SEEN = {"no": "", "partly": "*", "yes": "†"}
 LEGEND = {"*": "some of its generators are in training", "†": "its generators are in training"}
 
 
-def csv(table: pd.DataFrame) -> str:
-    """CSV with six significant digits; what is not known is empty."""
+def format_csv(table: pd.DataFrame) -> str:
+    """Return the table as CSV with six significant digits; unknown values are empty."""
     text: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
 
 
-def number(value: float, digits: int = 3, sign: bool = False) -> str:
-    """A number of a table: `0.652`, `+0.012`, `-0.003`, or `–` where it is not known."""
+def format_number(value: float, digits: int = 3, sign: bool = False) -> str:
+    """Return a number as the tables show it, or `–` if it is not known.
+
+    >>> format_number(0.6518), format_number(-0.0123, sign=True), format_number(math.nan)
+    ('0.652', '−0.012', '–')
+    """
     if value is None or math.isnan(value):
         return "–"
     text = f"{value:{'+' if sign else ''}.{digits}f}"
     return text.replace("-", "−")
 
 
-def mean_sd(mean: float, sd: float, sign: bool = False) -> str:
-    """`0.652 ± 0.011`; without a spread (one run) the mean alone."""
-    return number(mean, sign=sign) + ("" if math.isnan(sd) else f" ± {number(sd)}")
+def format_mean_sd(mean: float, sd: float, sign: bool = False) -> str:
+    """Return mean and standard deviation, or the mean alone if there is no spread (one run).
+
+    >>> format_mean_sd(0.652, 0.011), format_mean_sd(0.652, math.nan)
+    ('0.652 ± 0.011', '0.652')
+    """
+    return format_number(mean, sign=sign) + ("" if math.isnan(sd) else f" ± {format_number(sd)}")
 
 
-def bounds(low: float, high: float, sign: bool = False) -> str:
-    """`[0.61, 0.69]`, or `–` where there is none."""
+def format_interval(low: float, high: float, sign: bool = False) -> str:
+    """Return an interval, or `–` if there is none.
+
+    >>> format_interval(0.61, 0.69), format_interval(math.nan, math.nan)
+    ('[0.610, 0.690]', '–')
+    """
     if math.isnan(low) or math.isnan(high):
         return "–"
-    return f"[{number(low, sign=sign)}, {number(high, sign=sign)}]"
+    return f"[{format_number(low, sign=sign)}, {format_number(high, sign=sign)}]"
 
 
-def wide(table: pd.DataFrame, baselines: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of the main table: a row per architecture and variant, a column per set.
+def build_main_table(table: pd.DataFrame, baselines: Baselines) -> TextTable:
+    """Return the main table: a row per architecture and variant, a column per test set.
 
-    `baselines` (from results/check.json) adds one row for each trivial classifier.
+    table: the rows of auc.csv. baselines: adds one row for each trivial classifier.
     """
     sets = list(dict.fromkeys(table["test_set"]))
     rows = []
     for (architecture, variant), part in table.groupby(["architecture", "variant"], sort=False):
         by_set = part.set_index("test_set")
         cells = [
-            mean_sd(by_set.loc[name, "auc_mean"], by_set.loc[name, "auc_sd"])
+            format_mean_sd(by_set.loc[name, "auc_mean"], by_set.loc[name, "auc_sd"])
             + SEEN[str(by_set.loc[name, "seen"])]
             for name in sets
         ]
         rows.append([str(architecture), str(variant), str(part["runs"].iloc[0]), *cells])
     kinds = dict.fromkeys(kind for name in sets for kind in baselines.get(name, {}))
     for kind in kinds:
-        cells = [number(baselines.get(name, {}).get(kind, math.nan)) for name in sets]
+        cells = [format_number(baselines.get(name, {}).get(kind, math.nan)) for name in sets]
         rows.append(["trivial", str(kind).replace("_", " "), "1", *cells])
     return ["architecture", "variant", "runs", *sets], rows
 
 
-def long(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of the table of intervals: a row per test set, architecture and variant."""
+def build_interval_table(table: pd.DataFrame) -> TextTable:
+    """Return the table of intervals: a row per test set, architecture and variant.
+
+    table: the rows of auc.csv.
+    """
     rows = [
         [
             str(row["test_set"]), str(row["architecture"]), str(row["variant"]), str(row["runs"]),
-            mean_sd(row["auc_mean"], row["auc_sd"]), bounds(row["ci_low"], row["ci_high"]),
+            format_mean_sd(row["auc_mean"], row["auc_sd"]),
+            format_interval(row["ci_low"], row["ci_high"]),
             f"{row['negatives']} + {row['positives']}", str(row["seen"]),
         ]
         for name in dict.fromkeys(table["test_set"])
@@ -79,14 +100,23 @@ def long(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return heads, rows
 
 
-def legend(table: pd.DataFrame) -> str:
-    """What the marks in the main table mean; empty where there are none."""
+def explain_marks(table: pd.DataFrame) -> str:
+    """Return the meaning of the marks in the main table; empty if it has none."""
     marks = [SEEN[kind] for kind in ("partly", "yes") if (table["seen"] == kind).any()]
     return "; ".join(f"{mark} {LEGEND[mark]}" for mark in marks)
 
 
-def grid(heads: list[str], rows: list[list[str]], text_columns: int) -> str:
-    """A Markdown table that is also aligned in a terminal; the first columns are text."""
+def format_markdown_table(heads: list[str], rows: list[list[str]], text_columns: int) -> str:
+    """Return a Markdown table that is also aligned in a terminal.
+
+    text_columns: number of columns from the left that are text; the others are numbers. The formats
+    of `tabulate` give either aligned columns (github) or marks for the alignment (pipe), not both.
+
+    >>> print(format_markdown_table(["name", "value"], [["a", "0.5"]], text_columns=1))
+    | name | value |
+    | ---- | ----: |
+    | a    |   0.5 |
+    """
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
 
     def line(cells: list[str]) -> str:
@@ -103,15 +133,18 @@ def grid(heads: list[str], rows: list[list[str]], text_columns: int) -> str:
     return "\n".join([line(heads), f"| {' | '.join(rule)} |", *map(line, rows)])
 
 
-def markdown(
-    table: pd.DataFrame, title: str, confidence: float, baselines: dict[str, Any], positive: str
+def format_markdown_report(
+    table: pd.DataFrame, title: str, confidence: float, baselines: Baselines, positive: str
 ) -> str:
-    """results/auc.md: the main table, and the table of intervals below it."""
+    """Return results/auc.md: the main table, and the table of intervals below it.
+
+    table: the rows of auc.csv. positive: the class whose probability is the score.
+    """
     notes = [
         f"Area under the ROC curve of P({positive}) per test set: mean ± standard deviation over "
         "independent runs (seeds)."
     ]
-    if marks := legend(table):
+    if marks := explain_marks(table):
         notes.append(f"Marked: {marks}; the others are unseen.")
     if any(baselines.get(name) for name in table["test_set"]):
         notes.append("Rows `trivial`: what a small classifier reaches on these sets from "
@@ -122,41 +155,45 @@ def markdown(
             "",
             " ".join(notes),
             "",
-            grid(*wide(table, baselines), 2),
+            format_markdown_table(*build_main_table(table, baselines), 2),
             "",
             f"Intervals: {confidence:.0%}, nested bootstrap over runs and images; "
             "images: negatives + positives (docs/metrics.md).",
             "",
-            grid(*long(table), 3),
+            format_markdown_table(*build_interval_table(table), 3),
             "",
         ]
     )
 
 
-def latex(table: pd.DataFrame, baselines: dict[str, Any]) -> str:
-    """results/auc.tex: the main table for a paper, with booktabs."""
-    heads, rows = wide(table, baselines)
+def format_latex(table: pd.DataFrame, baselines: Baselines) -> str:
+    """Return results/auc.tex: the main table for a paper, with booktabs."""
+    heads, rows = build_main_table(table, baselines)
     lines = [
         "% needs \\usepackage{booktabs}; AUC, mean ± standard deviation over runs",
         f"\\begin{{tabular}}{{ll r {'c' * (len(heads) - 3)}}}",
         "\\toprule",
-        " & ".join(map(escape, heads)) + r" \\",
+        " & ".join(map(escape_latex, heads)) + r" \\",
     ]
     previous = None
     for row in rows:
         if row[0] != previous:
             lines.append("\\midrule")
         shown = [row[0] if row[0] != previous else "", *row[1:]]
-        lines.append(" & ".join(map(escape, shown)) + r" \\")
+        lines.append(" & ".join(map(escape_latex, shown)) + r" \\")
         previous = row[0]
     lines += ["\\bottomrule", "\\end{tabular}"]
-    if marks := legend(table):
+    if marks := explain_marks(table):
         lines.append(f"% {marks}")
     return "\n".join(lines) + "\n"
 
 
-def escape(text: str) -> str:
-    """Text for LaTeX."""
+def escape_latex(text: str) -> str:
+    r"""Return text for LaTeX.
+
+    >>> print(escape_latex("a_b 5% ±"))
+    a\_b 5\% $\pm$
+    """
     for plain, macro in (
         ("\\", r"\textbackslash "), ("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#"),
         ("±", r"$\pm$"), ("†", r"$^\dagger$"), ("*", r"$^*$"), ("−", "$-$"), ("–", "--"),
@@ -165,9 +202,14 @@ def escape(text: str) -> str:
     return text
 
 
-def metrics(table: pd.DataFrame) -> dict[str, Any]:
-    """results/metrics.json: architecture → variant → test set → AUC; unknown values are absent."""
-    found: dict[str, Any] = {}
+def collect_metrics(
+    table: pd.DataFrame,
+) -> dict[str, dict[str, dict[str, dict[str, float | int]]]]:
+    """Return results/metrics.json: architecture → variant → test set → AUC.
+
+    table: the rows of auc.csv. Unknown values are absent.
+    """
+    found: dict[str, dict[str, dict[str, dict[str, float | int]]]] = {}
     for _, row in table.iterrows():
         values = {
             key: round(float(row[key]), 6)
@@ -179,16 +221,19 @@ def metrics(table: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def bars(table: pd.DataFrame) -> pd.DataFrame:
-    """results/auc_bars.csv for `dvc plots`: one named bar per row."""
+def name_bars(table: pd.DataFrame) -> pd.DataFrame:
+    """Return results/auc_bars.csv for `dvc plots`: one named bar per row."""
     named = table[["auc_mean", "auc_sd", "ci_low", "ci_high", "runs"]].copy()
     names = table["test_set"] + " · " + table["architecture"] + " · " + table["variant"]
     named.insert(0, "cell", names)
     return named.sort_values("cell", kind="stable")
 
 
-def show(root: Path = Path()) -> str:
-    """The text of results/auc.md, for `cyborg show`."""
+def read_auc_table(root: Path = Path()) -> str:
+    """Return the text of results/auc.md, for `cyborg show`.
+
+    Raises UserError if there is no report.
+    """
     path = root / "results" / "auc.md"
     try:
         return path.read_text(encoding="utf-8").rstrip("\n")

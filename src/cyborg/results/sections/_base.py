@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cyborg.results.page import Context
+    from cyborg.results.page import ReportContext
 
 
 @dataclass(frozen=True)
@@ -19,4 +19,4 @@ class Section:
     """
 
     order: int
-    render: Callable[[Context], str]
+    render: Callable[[ReportContext], str]

@@ -1,14 +1,14 @@
-"""Where the networks look: CAM against human map."""
+"""Show where the networks look: CAM against human map."""
 
 from __future__ import annotations
 
-from cyborg.results.page import Context, html, table
+from cyborg.results.page import ReportContext, render_html, render_table
 from cyborg.results.sections._base import Section
-from cyborg.results.tables import mean_sd, number
+from cyborg.results.tables import format_mean_sd, format_number
 
 
-def render(context: Context) -> str:
-    """Table of correlation and mass, or nothing where no test image has a human map."""
+def render_alignment(context: ReportContext) -> str:
+    """Return the table of correlation and mass, or nothing if no test image has a human map."""
     if context.alignment.empty:
         return ""
     heads = [
@@ -18,18 +18,18 @@ def render(context: Context) -> str:
     body = [
         [
             row["architecture"], row["variant"], row["maps"], row["test_set"], str(row["runs"]),
-            str(row["images"]), mean_sd(row["correlation_mean"], row["correlation_sd"]),
-            mean_sd(row["inside_mean"], row["inside_sd"]), number(row["chance_mean"]),
-            number(row["ratio"], 2), f"{row['undefined']:.1%}",
+            str(row["images"]), format_mean_sd(row["correlation_mean"], row["correlation_sd"]),
+            format_mean_sd(row["inside_mean"], row["inside_sd"]), format_number(row["chance_mean"]),
+            format_number(row["ratio"], 2), f"{row['undefined']:.1%}",
         ]
         for _, row in context.alignment.iterrows()
     ]  # fmt: skip
-    return html(
+    return render_html(
         "<h2>Where the networks look</h2><p>Class activation maps of {{ positive }} against human "
         "maps of the same test images. This is what training with maps moves first; it says "
         "nothing by itself about accuracy.</p>",
         positive=context.experiment.classes[-1],
-    ) + table(
+    ) + render_table(
         heads,
         body,
         4,
@@ -40,4 +40,4 @@ def render(context: Context) -> str:
     )
 
 
-SECTION = Section(30, render)
+SECTION = Section(30, render_alignment)

@@ -1,18 +1,18 @@
-"""The AUC table, its figure, and the intervals."""
+"""Show the AUC table, its figure, and the intervals."""
 
 from __future__ import annotations
 
 from cyborg.results import tables
-from cyborg.results.page import Context, figure, html, table
+from cyborg.results.page import ReportContext, render_figure, render_html, render_table
 from cyborg.results.sections._base import Section
 
 
-def render(context: Context) -> str:
-    """Main table, figure, table of intervals."""
+def render_auc(context: ReportContext) -> str:
+    """Return the main table, the figure, and the table of intervals."""
     experiment = context.experiment
     confidence = f"{experiment.report.confidence:.0%}"
     caption = "Mean ± standard deviation over runs (seeds)."
-    if marks := tables.legend(context.auc):
+    if marks := tables.explain_marks(context.auc):
         caption += f" {marks}; the others are unseen."
     if any(context.baselines.values()):
         caption += (
@@ -21,21 +21,21 @@ def render(context: Context) -> str:
             "at content."
         )
     return (
-        html(
+        render_html(
             "<h2>AUC</h2><p>Area under the ROC curve of P({{ positive }}): the probability that "
             "an image of this class scores above one of the others. 0.5 is chance.</p>",
             positive=experiment.classes[-1],
         )
-        + table(*tables.wide(context.auc, context.baselines), 2, caption)
-        + figure(
+        + render_table(*tables.build_main_table(context.auc, context.baselines), 2, caption)
+        + render_figure(
             context,
             "auc_bars",
             f"Mean AUC with {confidence} interval; small dots are single runs; hollow markers "
             "are controls (wrong maps on purpose).",
         )
-        + html("<h3>Intervals</h3>")
-        + table(
-            *tables.long(context.auc),
+        + render_html("<h3>Intervals</h3>")
+        + render_table(
+            *tables.build_interval_table(context.auc),
             3,
             f"{confidence} intervals of the mean: nested bootstrap, "
             f"{experiment.report.bootstrap} resamples of runs and of images within their class "
@@ -45,4 +45,4 @@ def render(context: Context) -> str:
     )
 
 
-SECTION = Section(10, render)
+SECTION = Section(10, render_auc)

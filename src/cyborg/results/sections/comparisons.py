@@ -1,21 +1,23 @@
-"""What each variant brings over the baseline, and how much of it wrong maps bring as well."""
+"""Compare each variant with the baseline, and right maps with wrong ones."""
 
 from __future__ import annotations
+
+import math
 
 import pandas as pd
 
 from cyborg.results.analysis import UNSEEN
-from cyborg.results.page import Context, html, table
+from cyborg.results.page import ReportContext, render_html, render_table
 from cyborg.results.sections._base import Section
-from cyborg.results.tables import bounds, mean_sd, number
+from cyborg.results.tables import format_interval, format_mean_sd, format_number
 
 
-def render(context: Context) -> str:
-    """Statements about the controls, then all differences."""
+def render_comparisons(context: ReportContext) -> str:
+    """Return sentences about the controls, then the table of all differences."""
     rows = context.comparisons
     if rows.empty:
         return ""
-    found = statements(rows, context.baseline)
+    found = state_controls(rows, context.baseline)
     heads = [
         "architecture", "variant", "minus", "test set", "runs", "difference", "interval",
         "p (DeLong)", "p (Holm)",
@@ -23,20 +25,21 @@ def render(context: Context) -> str:
     body = [
         [
             row["architecture"], row["variant"], row["reference"], row["test_set"],
-            str(row["runs"]), mean_sd(row["difference_mean"], row["difference_sd"], sign=True),
-            bounds(row["ci_low"], row["ci_high"], sign=True), _p(row["delong_p"]),
-            _p(row["delong_p_holm"]),
+            str(row["runs"]),
+            format_mean_sd(row["difference_mean"], row["difference_sd"], sign=True),
+            format_interval(row["ci_low"], row["ci_high"], sign=True), _format_p(row["delong_p"]),
+            _format_p(row["delong_p_holm"]),
         ]
         for _, row in rows.iterrows()
     ]  # fmt: skip
-    return html(
+    return render_html(
         "<h2>Comparisons</h2>"
         "<p>Differences of AUC, paired by seed and by image. A gain that wrong maps give too "
         "is not a gain from human saliency.</p>"
         "{% for text, sure in found %}<div class='note{{ '' if sure else ' warn' }}'>"
         "{{ text }}</div>{% endfor %}",
         found=found,
-    ) + table(
+    ) + render_table(
         heads,
         body,
         4,
@@ -47,16 +50,18 @@ def render(context: Context) -> str:
     )
 
 
-def _p(value: float) -> str:
-    if value != value:
+def _format_p(value: float) -> str:
+    """Return a p-value as the table shows it, or `–` if it is not known."""
+    if math.isnan(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def statements(rows: pd.DataFrame, baseline: str) -> list[tuple[str, bool]]:
-    """One sentence or two per architecture, guided variant and control; and whether it is good.
+def state_controls(rows: pd.DataFrame, baseline: str) -> list[tuple[str, bool]]:
+    """Return a statement per architecture, guided variant and control, and whether it is good news.
 
-    On the average of unseen test sets where there is one, else on each test set.
+    rows: those of comparisons.csv. The statements are about the average of the unseen test sets if
+    there is one, and about each test set otherwise.
     """
     if (rows["test_set"] == UNSEEN).any():
         rows = rows[rows["test_set"] == UNSEEN]
@@ -75,8 +80,8 @@ def statements(rows: pd.DataFrame, baseline: str) -> list[tuple[str, bool]]:
         text = (
             f"{right['architecture']}, {where}, {right['runs']} run"
             f"{'s' if right['runs'] > 1 else ''}: {right['variant']} minus {baseline} is "
-            f"{_amount(gain)}; with wrong maps ({right['reference']}) it is {_amount(wrong)}; "
-            f"right minus wrong maps is {_amount(right)}. "
+            f"{_format_difference(gain)}; with wrong maps ({right['reference']}) it is "
+            f"{_format_difference(wrong)}; right minus wrong maps is {_format_difference(right)}. "
         )
         if not gain["ci_low"] > 0:
             found.append((text + "No gain over the baseline can be told from zero.", False))
@@ -95,11 +100,12 @@ def statements(rows: pd.DataFrame, baseline: str) -> list[tuple[str, bool]]:
     return found
 
 
-def _amount(row: pd.Series) -> str:
+def _format_difference(row: pd.Series) -> str:
+    """Return a difference with its interval."""
     return (
-        f"{number(row['difference_mean'], sign=True)} "
-        f"{bounds(row['ci_low'], row['ci_high'], sign=True)}"
+        f"{format_number(row['difference_mean'], sign=True)} "
+        f"{format_interval(row['ci_low'], row['ci_high'], sign=True)}"
     )
 
 
-SECTION = Section(20, render)
+SECTION = Section(20, render_comparisons)

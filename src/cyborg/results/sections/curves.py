@@ -1,18 +1,18 @@
-"""ROC curves and learning curves."""
+"""Show the ROC curves and the learning curves."""
 
 from __future__ import annotations
 
-from cyborg.results.page import Context, figure, html
+from cyborg.results.page import ReportContext, render_figure, render_html
 from cyborg.results.sections._base import Section
 
 
-def render(context: Context) -> str:
-    """A figure per test set, then the courses of training."""
-    parts = [html("<h2>ROC curves</h2>")]
+def render_curves(context: ReportContext) -> str:
+    """Return a figure per test set, then the learning curves."""
+    parts = [render_html("<h2>ROC curves</h2>")]
     for scored in context.results.sets:
         negatives, positives = scored.counts
         parts.append(
-            figure(
+            render_figure(
                 context,
                 f"roc_{scored.name}",
                 f"{scored.name} ({negatives} negatives, {positives} positives): mean over runs at "
@@ -20,9 +20,9 @@ def render(context: Context) -> str:
                 "numbers are AUC, mean ± standard deviation.",
             )
         )
-    parts.append(html("<h2>Learning curves</h2>"))
+    parts.append(render_html("<h2>Learning curves</h2>"))
     parts.append(
-        figure(
+        render_figure(
             context,
             "learning_curves",
             "Thick: mean over runs; thin: single runs; dots: the epoch that was chosen, on "
@@ -32,4 +32,4 @@ def render(context: Context) -> str:
     return "".join(parts)
 
 
-SECTION = Section(40, render)
+SECTION = Section(40, render_curves)

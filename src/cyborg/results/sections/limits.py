@@ -1,28 +1,30 @@
-"""What the test sets are too small to show."""
+"""Say which questions the test sets are too small, or the runs too few, to answer."""
 
 from __future__ import annotations
 
-from cyborg.results.page import Context, html
+from cyborg.results.page import ReportContext, render_html
 from cyborg.results.sections._base import Section
 
-FEW_IMAGES = 100  # per class; a rate of 1 % is less than one image
+# Images per class below which a rate of 1 % is less than one image.
+FEW_IMAGES = 100
+# Runs below which their standard deviation is hardly known.
 FEW_RUNS = 3
 
 
-def render(context: Context) -> str:
-    """Plain statements, or nothing where there are enough images and runs."""
-    found = statements(context)
+def render_limits(context: ReportContext) -> str:
+    """Return plain statements, or nothing if there are enough images and runs."""
+    found = state_limits(context)
     if not found:
         return ""
-    return html(
+    return render_html(
         "<h2>What these numbers cannot show</h2>"
         "{% for text in found %}<div class='note warn'>{{ text }}</div>{% endfor %}",
         found=found,
     )
 
 
-def statements(context: Context) -> list[str]:
-    """A sentence on test sets with few images, one where there are few runs."""
+def state_limits(context: ReportContext) -> list[str]:
+    """Return a statement on test sets with few images, and one on few runs."""
     found, small = [], []
     for name, rows in context.auc.groupby("test_set", sort=False):
         negatives, positives = int(rows["negatives"].iloc[0]), int(rows["positives"].iloc[0])
@@ -47,4 +49,4 @@ def statements(context: Context) -> list[str]:
     return found
 
 
-SECTION = Section(15, render)
+SECTION = Section(15, render_limits)

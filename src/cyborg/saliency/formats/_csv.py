@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from cyborg.common.csv_rows import CsvRow, find_duplicate_columns, parse_csv_rows, read_csv_table
 from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits
+
+DELIMITERS = ",;\t"
 
 
 def rows(
@@ -21,41 +22,22 @@ def rows(
     Commas, semicolons or tabs separate; whichever the header has most of. Raises UserError where
     the file is not UTF-8, has other columns, a column twice, or a row of another length.
     """
-    try:
-        text = _limits.read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"is not UTF-8 (byte {error.start})", where=path, hint="save it as UTF-8"
-        ) from None
-    header = header_of(text)
+    table = read_csv_table(path, delimiters=DELIMITERS)
+    header = _normalise(table.header)
     if not fits(frozenset(header)):
         raise UserError(
-            f"has not the columns of {called}: {_limits.show(', '.join(header))}", where=f"{path}:1"
+            f"does not have the columns of {called}: {_limits.show(', '.join(header))}",
+            where=table.header.location,
         )
-    for name in header:
-        if header.count(name) > 1:
-            raise UserError(f"the column `{_limits.show(name)}` is there twice", where=f"{path}:1")
-    reader = _reader(text)
-    try:
-        next(reader, None)
-        for row in reader:
-            if not row:
-                continue
-            where = f"{path}:{reader.line_num}"
-            if len(row) != len(header):
-                raise UserError(f"has {len(row)} values for {len(header)} columns", where=where)
-            yield where, dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise UserError(f"is not valid CSV: {error}", where=f"{path}:{reader.line_num}") from None
+    if duplicates := find_duplicate_columns(replace(table.header, cells=header), header):
+        raise duplicates[0]
+    for row in table.rows:
+        yield row.location, row.by_column(header)
 
 
-def header_of(text: str) -> list[str]:
-    """Names of the columns, in small letters, without `#` and blanks; [] where there is no text."""
-    try:
-        row: list[str] = next(_reader(text), [])
-    except csv.Error:
-        return []
-    return [cell.strip().lstrip("#").strip().lower() for cell in row]
+def _normalise(header: CsvRow) -> list[str]:
+    """Return the names of the columns in small letters, without `#` and blanks."""
+    return [cell.lstrip("#").strip().lower() for cell in header.cells]
 
 
 def sketch(head: bytes) -> frozenset[str]:
@@ -64,9 +46,10 @@ def sketch(head: bytes) -> frozenset[str]:
         return frozenset()
     first = head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0][:8192]
     try:
-        return frozenset(header_of(first.decode("utf-8")))
-    except UnicodeDecodeError:
+        header = next(parse_csv_rows(first.decode("utf-8"), "", DELIMITERS), None)
+    except (UnicodeDecodeError, UserError):
         return frozenset()
+    return frozenset(_normalise(header)) if header else frozenset()
 
 
 def need(row: dict[str, str], where: str, *names: str) -> str:
@@ -75,11 +58,3 @@ def need(row: dict[str, str], where: str, *names: str) -> str:
         if name in row:
             return row[name]
     raise UserError(f"there is no column `{names[0]}`", where=where)
-
-
-def _reader(text: str) -> Any:
-    # Cells may hold whole pictures as data URLs; the csv module's own limit is 128 KiB.
-    csv.field_size_limit(_limits.MAX_BYTES)
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=separator)
