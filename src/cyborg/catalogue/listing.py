@@ -16,7 +16,7 @@ def state(source: Source, root: Path = Path()) -> str:
 
 def listing(experiment: Experiment, root: Path = Path()) -> str:
     """The catalogue as a table with the state of each source; `*` marks those in use."""
-    wanted = set(experiment.data.sources())
+    wanted = set(experiment.data.list_sources())
     head = ("", "name", "label", "generator", "role", "access", "images", "state")
     lines = [head]
     for source in catalogue(root / experiment.data.catalogue).values():

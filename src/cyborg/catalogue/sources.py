@@ -107,7 +107,7 @@ def used(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
             found += _roles(kind, members, where)
             if len(members) == len(names):
                 found += _classes(kind, members, experiment.classes, where)
-    for source in (known[name] for name in experiment.data.sources() if name in known):
+    for source in (known[name] for name in experiment.data.list_sources() if name in known):
         if source.label not in (LISTED, *experiment.classes):
             found.append(
                 UserError(
@@ -118,7 +118,7 @@ def used(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
             )
     if found:
         raise UserErrors(found)
-    return {name: known[name] for name in experiment.data.sources()}
+    return {name: known[name] for name in experiment.data.list_sources()}
 
 
 def near(name: str, known: Iterable[str]) -> str:
