@@ -27,6 +27,7 @@ from cyborg.common.schema import Parameters
 from cyborg.config.training import Training, TrainSpec
 from cyborg.losses._base import Extra, Loss, LossOutput
 from cyborg.models.network import NetworkOutput
+from cyborg.models.trained import load_model
 from cyborg.training.batches import Epochs, Samples
 from cyborg.training.checkpoint import Checkpoint, TrainingState
 from cyborg.training.machine import choose_device, configure_torch, explain_error
