@@ -21,7 +21,7 @@ def test_names_are_matched_by_path_then_name_then_stem() -> None:
     )
 
     def found(name: str) -> str | None:
-        return known.find(name, "file")
+        return known.match_name(name, "file")
 
     assert found("a/1.jpg") == "a/1.jpg"
     assert found("photos\\b\\1.jpg") == "b/1.jpg"
@@ -40,17 +40,17 @@ def test_folders_of_other_sets_are_told_apart() -> None:
     known = ImageMatcher(candidates("1.jpg", "2.jpg", "deep/1.jpg", "deep/deep/1.jpg"))
     # The folder of the set itself agrees, so a name with another folder is of another set.
     names = ["set/1.jpg", "set/2.jpg", "other/1.jpg", "other/2.jpg", "deep/1.jpg"]
-    assert known.find_all(names, "file") == {
+    assert known.match_names(names, "file") == {
         "set/1.jpg": "1.jpg",
         "set/2.jpg": "2.jpg",
         "deep/1.jpg": "deep/1.jpg",
     }
     # Where no folder agrees, they were renamed, and file names decide.
-    assert known.find_all(["old/2.jpg"], "file") == {"old/2.jpg": "2.jpg"}
+    assert known.match_names(["old/2.jpg"], "file") == {"old/2.jpg": "2.jpg"}
     with pytest.raises(UserError, match="both mean the image"):
-        known.find_all(["old/2.jpg", "older/2.jpg"], "file")
+        known.match_names(["old/2.jpg", "older/2.jpg"], "file")
     # A whole name fits better than one without its extension.
-    assert known.find_all(["2.png", "2.jpg"], "file") == {"2.jpg": "2.jpg"}
+    assert known.match_names(["2.png", "2.jpg"], "file") == {"2.jpg": "2.jpg"}
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -58,9 +58,9 @@ def test_of_several_names_the_best_is_taken_in_any_order(order: int) -> None:
     known = ImageMatcher(candidates("a/1.jpg"))
     # The first two fit equally well; the third fits better than both.
     names = ["a/1.bmp", "a/1.png", "a/1.jpg"][::order]
-    assert known.find_all(names, "file") == {"a/1.jpg": "a/1.jpg"}
+    assert known.match_names(names, "file") == {"a/1.jpg": "a/1.jpg"}
     with pytest.raises(UserError, match=r"both mean the image `a/1\.jpg`"):
-        known.find_all(names[:2] if order == 1 else names[1:], "file")
+        known.match_names(names[:2] if order == 1 else names[1:], "file")
 
 
 def test_readers_use_the_same_rule_for_ties(tmp_path: Path) -> None:
