@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cyborg.catalogue.sources import Source, used
+from cyborg.catalogue.sources import Source, find_used_sources
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import replacing_file, replacing_folder, sha256_file
 from cyborg.common.registry import suggest_name
@@ -55,7 +55,7 @@ def rasterize(experiment: Experiment, root: Path = Path(), workers: int | None =
     depend on it. Raises UserError naming file, image and region for whatever does not fit; then
     earlier maps are untouched.
     """
-    sources = used(experiment, root)
+    sources = find_used_sources(experiment, root)
     images = indexed(root)
     target = root / OUT
     with replacing_folder(target) as part:
