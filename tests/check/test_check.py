@@ -17,12 +17,18 @@ from PIL import Image
 
 from cyborg.catalogue.sources import Source
 from cyborg.check.check import check
-from cyborg.check.confounds import baselines, beyond_chance, cross_validated, features, folds
+from cyborg.check.confounds import (
+    assign_folds,
+    extract_header_features,
+    is_beyond_chance,
+    measure_baselines,
+    measure_confounds,
+)
 from cyborg.common.errors import UserErrors
 from cyborg.common.tables import MANIFEST_TABLE
 from cyborg.config.experiment import Experiment, Phantom
 from cyborg.phantom.draw import draw_phantom_image
-from cyborg.split.duplicates import Thumbnails, near_duplicates, near_hashes
+from cyborg.split.duplicates import Thumbnails, find_near_duplicates, find_near_hashes
 
 EXPERIMENT: dict[str, Any] = {
     "data": {
@@ -174,7 +180,7 @@ def test_broken_images_are_named(data: Data) -> None:
     data.images.loc[3:14, "problem"] = "does not decode: truncated"
     text = data.refused()
     assert f"{data.images.at[3, 'file']}: does not decode: truncated" in text
-    assert "12 images cannot be used; the first 10 are above" in text
+    assert "12 images cannot be used. The first 10 are above" in text
 
 
 def test_a_map_of_another_size_is_named(data: Data) -> None:
@@ -228,7 +234,7 @@ def test_a_codec_that_gives_the_class_away_is_warned_of(data: Data) -> None:
     assert report["baselines"]["unseen"]["header"] == 1
     texts = [warning["what"] for warning in report["warnings"]]
     assert "codec alone tells the classes apart with an AUC of 1.00" in texts
-    assert "header alone learnt on `main` predicts the class with an AUC of 1.00" in texts
+    assert "header alone trained on `main` predicts the class with an AUC of 1.00" in texts
     assert not any("size alone" in text for text in texts)
 
 
@@ -253,7 +259,7 @@ def test_each_family_sees_its_own_confound_only() -> None:
         "codec": {"header": lambda fake, k: json.dumps(HEADER | {"progressive": fake})},
         "bytes": {"bytes": lambda fake, k: int(rng.integers(100, 200)) + 200 * fake},
     }.items():
-        found = cross_validated(images_of(40, **columns), "f")
+        found = measure_confounds(images_of(40, **columns), "f")
         assert found[family] == 1, family
         others = set(found) - {family, "header", "name", "bytes"}
         assert all(found[other] == 0.5 for other in others), family
@@ -261,32 +267,32 @@ def test_each_family_sees_its_own_confound_only() -> None:
 
 def test_no_information_is_near_half_and_too_few_images_are_none() -> None:
     rng = np.random.default_rng(1)
-    found = cross_validated(images_of(200, bytes=lambda f, k: int(rng.integers(1, 999))), "f")
+    found = measure_confounds(images_of(200, bytes=lambda f, k: int(rng.integers(1, 999))), "f")
     assert found["bytes"] is not None
     assert abs(found["bytes"] - 0.5) < 0.1
-    assert set(cross_validated(images_of(1), "f").values()) == {None}
+    assert set(measure_confounds(images_of(1), "f").values()) == {None}
 
 
 def test_names_that_both_classes_use_tell_nothing() -> None:
     numbered = images_of(60, image=lambda fake, k: f"{'f' if fake else 'r'}/{k // 2:04d}.png")
-    found = cross_validated(numbered, "f")["name"]
+    found = measure_confounds(numbered, "f")["name"]
     assert found is not None
     assert abs(found - 0.5) < 1e-9
 
 
 def test_a_difference_beyond_chance() -> None:
     # Standard error of no information: sqrt(21 / 1200) = 0.132 for 10 and 10.
-    assert not beyond_chance(0.76, 10, 10, 0.6)
-    assert beyond_chance(0.77, 10, 10, 0.6)
-    assert not beyond_chance(0.59, 1000, 1000, 0.6)
-    assert beyond_chance(0.61, 1000, 1000, 0.6)
-    assert not beyond_chance(None, 10, 10, 0.6)
+    assert not is_beyond_chance(0.76, 10, 10, 0.6)
+    assert is_beyond_chance(0.77, 10, 10, 0.6)
+    assert not is_beyond_chance(0.59, 1000, 1000, 0.6)
+    assert is_beyond_chance(0.61, 1000, 1000, 0.6)
+    assert not is_beyond_chance(None, 10, 10, 0.6)
 
 
 def test_folds_keep_groups_together_and_have_both_classes() -> None:
     groups = [f"g{k // 2}" for k in range(40)]
     y = np.array([k // 2 % 2 == 0 for k in range(40)])
-    fold = folds(groups, y)
+    fold = assign_folds(groups, y)
     assert fold is not None
     assert all(len(set(fold[[2 * k, 2 * k + 1]])) == 1 for k in range(20))
     assert all(set(y[fold == k]) == {True, False} for k in range(5))
@@ -295,7 +301,7 @@ def test_folds_keep_groups_together_and_have_both_classes() -> None:
 def test_header_features_by_hand() -> None:
     header = json.dumps({"quantisation": 2.5, "progressive": True, "subsampling": "4:2:0"})
     images = images_of(1, header=lambda fake, k: header if fake else "{}")
-    table = features(images)
+    table = extract_header_features(images)
     assert table["quantisation"].tolist() == [-1, 2.5]
     assert table["progressive"].tolist() == [-1, 1]
     assert table["subsampling"].tolist() == [-1, 0]
@@ -311,7 +317,7 @@ def test_thumbnails_of_bright_fakes_are_told_apart(tmp_path: Path) -> None:
         level = 40 if row.label == "f" else 0
         pixels = rng.integers(level, 200 + level, (16, 16, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / str(row.file))
-    found = baselines(images[:40], {"t": images[40:], "one": images[40::2]}, "f", tmp_path)
+    found = measure_baselines(images[:40], {"t": images[40:], "one": images[40::2]}, "f", tmp_path)
     assert found["t"]["thumbnails"] == 1
     assert found["t"]["header"] == 0.5
     assert found["one"] == {}
@@ -329,7 +335,7 @@ def test_phantom_faces_are_not_accused(tmp_path: Path, size: int) -> None:
             table.append({"image": file, "hash": str(imagehash.phash(image))})
     images = pd.DataFrame(table)
     thumbnails = Thumbnails(tmp_path, images.set_index("image", drop=False)["image"])
-    assert near_duplicates(images, None, thumbnails, bits=16, correlation=0.95).empty
+    assert find_near_duplicates(images, None, thumbnails, bits=16, correlation=0.95).empty
 
 
 @pytest.mark.parametrize("change", ["jpeg", "smaller", "brighter", "cropped"])
@@ -350,7 +356,7 @@ def test_changed_copies_are_found(tmp_path: Path, change: str) -> None:
     hashes = [str(imagehash.phash(one)) for one in (image, copy)]
     images = pd.DataFrame({"image": ["a.png", "b.png"], "hash": hashes})
     thumbnails = Thumbnails(tmp_path, images.set_index("image", drop=False)["image"])
-    assert len(near_duplicates(images, None, thumbnails, bits=8, correlation=0.95)) == 1
+    assert len(find_near_duplicates(images, None, thumbnails, bits=8, correlation=0.95)) == 1
 
 
 def _portrait() -> bytes:
@@ -366,6 +372,6 @@ def test_a_hundred_thousand_images_take_seconds() -> None:
     right = rng.integers(0, 2**63, 100_000, dtype=np.uint64)
     right[77] = left[5] ^ np.uint64(0b101)
     start = time.process_time()
-    found = list(near_hashes(left, right, 8))
+    found = list(find_near_hashes(left, right, 8))
     assert time.process_time() - start < 10
     assert (5, 77) in [(i, j) for a, b, _ in found for i, j in zip(a, b, strict=True)]

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from cyborg.common.errors import UserError
-from cyborg.evaluation.evaluate import alignment, evaluate_cell
-from cyborg.models.network import Network, build
+from cyborg.config.evaluation import EvaluateSpec
+from cyborg.evaluation.evaluate import evaluate_cell, measure_alignment
+from cyborg.models.network import Network, build_network
 from cyborg.models.trained import load_trained
 from tiny_project import CLASSES, SIZE, architecture, evaluate_spec, project, save
 
@@ -35,11 +36,11 @@ def store(network: Network, root: Path) -> None:
 def root(tmp_path: Path) -> Path:
     """A project with a cell that was never trained: its weights are those of seed 11."""
     root = project(tmp_path / "project")
-    store(build(architecture(), classes=2, seed=11), root)
+    store(build_network(architecture(), classes=2, seed=11), root)
     return root
 
 
-def run(spec: dict[str, Any], root: Path, name: str = "cell") -> Path:
+def run(spec: EvaluateSpec, root: Path, name: str = "cell") -> Path:
     out = root.parent / name
     out.mkdir()
     evaluate_cell(spec, out, root)
@@ -50,7 +51,7 @@ def test_a_score_is_the_probability_of_the_last_class(root: Path) -> None:
     scores = pd.read_parquet(run(evaluate_spec(CELL), root) / "scores.parquet")
     assert list(scores) == ["image", "set", "generator", "label", "score"]
     assert scores["score"].dtype == np.float64
-    network = build(architecture(), classes=2, seed=11).eval()
+    network = build_network(architecture(), classes=2, seed=11).eval()
     for row in scores.itertuples():
         source, number = row.image.split("/")
         pixels = np.load(root / f"data/packs/images/{SIZE}/{source}.npy")[int(number[:3])]
@@ -111,7 +112,7 @@ def test_batches_do_not_change_scores(root: Path) -> None:
 
 def test_more_than_two_classes_have_a_column_each(root: Path) -> None:
     classes = ["bona_fide", "retouched", "synthetic"]
-    store(build(architecture(), classes=3, seed=11), root)
+    store(build_network(architecture(), classes=3, seed=11), root)
     out = run(evaluate_spec(CELL, classes=classes), root)
     scores = pd.read_parquet(out / "scores.parquet")
     columns = [f"score_{name}" for name in classes]
@@ -133,7 +134,7 @@ def test_alignment_by_hand() -> None:
     cam = torch.tensor([[[0.0, 1.0], [2.0, 3.0]]])
     human = torch.tensor([[[0, 0], [7, 7]]], dtype=torch.uint8)
     for shifted in (cam, cam * 10 - 4):  # neither scale nor level matter
-        correlation, inside, chance = alignment(shifted, human)
+        correlation, inside, chance = measure_alignment(shifted, human)
         assert correlation.item() == pytest.approx(2 / 5**0.5)
         assert inside.item() == pytest.approx(5 / 6)
         assert chance.item() == pytest.approx(1 / 2)
@@ -143,7 +144,7 @@ def test_a_map_is_brought_to_the_size_of_the_cam() -> None:
     """A region of 1 x 2 in 4 x 4 pixels covers a half of one of the four cells of the CAM."""
     human = torch.zeros((1, 4, 4), dtype=torch.uint8)
     human[0, 0, :2] = 255
-    _, inside, chance = alignment(torch.tensor([[[3.0, 1.0], [0.0, 0.0]]]), human)
+    _, inside, chance = measure_alignment(torch.tensor([[[3.0, 1.0], [0.0, 0.0]]]), human)
     assert inside.item() == pytest.approx(3 / 4 / 2)
     assert chance.item() == pytest.approx(1 / 8)
 
@@ -154,11 +155,11 @@ def test_constant_maps_have_no_correlation() -> None:
     full = torch.full((1, 4, 4), 200, dtype=torch.uint8)
     part = torch.zeros((1, 4, 4), dtype=torch.uint8)
     part[0, 1] = 9
-    correlation, inside, chance = alignment(flat, part)
+    correlation, inside, chance = measure_alignment(flat, part)
     assert np.isnan(correlation.item())
     assert np.isnan(inside.item())
     assert chance.item() == pytest.approx(1 / 4)
-    correlation, inside, chance = alignment(rising, full)
+    correlation, inside, chance = measure_alignment(rising, full)
     assert np.isnan(correlation.item())
     assert (inside.item(), chance.item()) == (1, 1)
 
@@ -167,7 +168,7 @@ def test_a_uniform_region_is_worth_its_chance() -> None:
     cam = torch.rand((200, 7, 7), generator=torch.Generator().manual_seed(0))
     human = torch.zeros((200, 50, 50), dtype=torch.uint8)
     human[:, 10:30, 5:45] = 1
-    correlation, inside, chance = alignment(cam, human)
+    correlation, inside, chance = measure_alignment(cam, human)
     assert abs(inside.mean() - chance.mean()) < 0.02
     assert abs(correlation.mean()) < 0.05
 
@@ -188,7 +189,7 @@ def test_the_map_is_that_of_the_last_class(root: Path) -> None:
     out = run(evaluate_spec(CELL), root)
     with np.load(out / "gallery.npz") as gallery:
         g = dict(gallery)
-    network = build(architecture(), classes=2, seed=11).eval()
+    network = build_network(architecture(), classes=2, seed=11).eval()
     with torch.no_grad():
         output = network(torch.from_numpy(g["images"]).permute(0, 3, 1, 2))
     first, last = torch.einsum("bchw,kc->kbhw", output.features, output.weight.data).numpy()
@@ -201,7 +202,9 @@ def test_the_map_is_that_of_the_last_class(root: Path) -> None:
     assert not np.allclose(g["cams"], unit(first), atol=0.1)
     table = pd.read_parquet(out / "alignment.parquet").set_index(["set", "image"])
     marked = np.flatnonzero(g["maps"].any((1, 2)))
-    expected = alignment(torch.from_numpy(last[marked]), torch.from_numpy(g["maps"][marked]))
+    expected = measure_alignment(
+        torch.from_numpy(last[marked]), torch.from_numpy(g["maps"][marked])
+    )
     for n, correlation in zip(marked, expected[0], strict=True):
         found = table.loc[(g["sets"][n], g["names"][n]), "correlation"]
         assert found == pytest.approx(correlation, abs=1e-4)
@@ -210,7 +213,7 @@ def test_the_map_is_that_of_the_last_class(root: Path) -> None:
 @pytest.mark.parametrize("maps", [[], ["human"]])
 def test_without_maps_the_table_is_empty(maps: list[str], tmp_path: Path) -> None:
     root = project(tmp_path / "project", maps=False)
-    store(build(architecture(), classes=2, seed=11), root)
+    store(build_network(architecture(), classes=2, seed=11), root)
     out = run(evaluate_spec(CELL, maps=maps), root)
     table = pd.read_parquet(out / "alignment.parquet")
     assert len(table) == 0
@@ -248,7 +251,7 @@ def test_the_gallery_shows_both_classes_those_with_maps_first(root: Path) -> Non
 
 def test_all_cells_show_the_same_images(root: Path) -> None:
     one = run(evaluate_spec(CELL), root, "one")
-    store(build(architecture(), classes=2, seed=12), root)
+    store(build_network(architecture(), classes=2, seed=12), root)
     two = run(evaluate_spec(CELL), root, "two")
     with np.load(one / "gallery.npz") as a, np.load(two / "gallery.npz") as b:
         assert a["names"].tolist() == b["names"].tolist()
@@ -282,7 +285,7 @@ def test_a_model_that_is_absent_damaged_or_of_another_network(root: Path) -> Non
 
 
 def test_scores_that_are_not_finite_are_refused(root: Path) -> None:
-    network = build(architecture(), classes=2, seed=11)
+    network = build_network(architecture(), classes=2, seed=11)
     network.net.classifier.bias.data[0] = float("nan")
     store(network, root)
     with pytest.raises(UserError, match="scores that are not finite"):

@@ -17,8 +17,7 @@ from PIL import Image
 
 from cyborg.cli import main
 from cyborg.common.errors import UserError
-from cyborg.saliency.commands import recipe
-from cyborg.saliency.names import make_file_stem
+from cyborg.saliency.commands import read_recipe
 from cyborg.saliency.read import read_annotations
 from paths import REPOSITORY, SHARED
 
@@ -206,10 +205,10 @@ def test_settings_and_recipes_of_params(tmp_path: Path, capsys: pytest.CaptureFi
         == 0
     )
     assert np.asarray(Image.open(tmp_path / "out/a.png"))[3, 6] == 0
-    changed = recipe(Path("none.yaml"), None, ["gaze.sigma=0.5", "labels=[eye, mouth]"])
+    changed = read_recipe(Path("none.yaml"), None, ["gaze.sigma=0.5", "labels=[eye, mouth]"])
     assert (changed.gaze.sigma, changed.labels) == (0.5, ["eye", "mouth"])
     shipped = REPOSITORY / "params/faces.yaml"
-    assert recipe(shipped, "human", []).aggregate == "union"
+    assert read_recipe(shipped, "human", []).aggregate == "union"
     for setting, text in (
         ("granularty=box", "did you mean `granularity`"),
         ("blur=-1", "greater than or equal to 0"),
@@ -220,7 +219,7 @@ def test_settings_and_recipes_of_params(tmp_path: Path, capsys: pytest.CaptureFi
         assert run(export, "--out", tmp_path / "no", "--set", setting) == 2
         assert text in capsys.readouterr().err
     with pytest.raises(UserError, match="is not a map set"):
-        recipe(shipped, "humans", [])
+        read_recipe(shipped, "humans", [])
 
 
 def test_preview_shows_image_map_and_overlay(tmp_path: Path) -> None:
@@ -267,13 +266,6 @@ def test_folders_are_read_file_by_file(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(UserError, match="holds no annotations"):
         list(read_annotations(folder))
-
-
-def test_stems() -> None:
-    assert make_file_stem("a/b.c.jpg") == "b.c"
-    assert make_file_stem("42") == "42"
-    assert make_file_stem("https://h.org/x%20y/pic%201.png?sig=a/b.c") == "pic 1"
-    assert make_file_stem("C:\\data\\IMG-1.JPG") == "IMG-1"
 
 
 def test_commands_start_without_heavy_imports() -> None:

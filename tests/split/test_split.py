@@ -16,13 +16,13 @@ from cyborg.common.errors import UserError
 from cyborg.config.experiment import Experiment, Split
 from cyborg.split.duplicates import (
     Thumbnails,
-    correlations,
-    joined,
-    near_duplicates,
-    near_hashes,
+    correlate_thumbnails,
+    find_near_duplicates,
+    find_near_hashes,
+    join_groups,
     parse_hashes,
 )
-from cyborg.split.split import assign, draw, split
+from cyborg.split.split import assign_parts, draw_number, split
 from paths import SHARED
 
 HALF = Split(validation=0.25, test=0.25, seed=0)
@@ -36,13 +36,13 @@ def rows(*cells: tuple[str, str, str, str]) -> pd.DataFrame:
 
 def group_with(low: float, high: float, seed: int = 0) -> str:
     """A group name whose draw lies between low and high."""
-    return next(name for name in map(str, range(10_000)) if low <= draw(seed, name) < high)
+    return next(name for name in map(str, range(10_000)) if low <= draw_number(seed, name) < high)
 
 
 def test_a_draw_is_the_known_hash() -> None:
     # The first 13 digits that `printf 0/a | sha256sum` prints.
-    assert draw(0, "a") == 0xD3216B8DC7C46 / 16**13
-    assert draw(1, "a") != draw(0, "a")
+    assert draw_number(0, "a") == 0xD3216B8DC7C46 / 16**13
+    assert draw_number(1, "a") != draw_number(0, "a")
 
 
 def test_every_rule_by_hand() -> None:
@@ -63,7 +63,7 @@ def test_every_rule_by_hand() -> None:
         ("train_only", "a", low + "x", "any"),  # follows the fixed row
         ("train_only", "a", low + "y", "any"),
     )
-    parts = assign(images, {"set": ["train_only", "both"]}, ["both", "test_only"], HALF)
+    parts = assign_parts(images, {"set": ["train_only", "both"]}, ["both", "test_only"], HALF)
     assert parts.tolist() == [
         "validation", "train", "", "test", "train", "validation", "test", "test", "", "test", "",
         "", "train", "validation",
@@ -73,23 +73,23 @@ def test_every_rule_by_hand() -> None:
 def test_a_source_that_is_only_trained_on_has_no_test_part() -> None:
     middle, high = group_with(0.3, 0.4), group_with(0.7, 0.8)
     images = rows(("s", "a", middle, "any"), ("s", "a", high, "any"), ("s", "a", "x", "any"))
-    assert "test" not in set(assign(images, {"set": ["s"]}, [], HALF))
+    assert "test" not in set(assign_parts(images, {"set": ["s"]}, [], HALF))
 
 
 def test_small_classes_have_a_validation_image_and_a_training_image() -> None:
-    highs = [name for name in map(str, range(200)) if draw(0, name) > 0.9][:3]
-    lows = [name for name in map(str, range(200)) if draw(0, name) < 0.2][:3]
+    highs = [name for name in map(str, range(200)) if draw_number(0, name) > 0.9][:3]
+    lows = [name for name in map(str, range(200)) if draw_number(0, name) < 0.2][:3]
     images = rows(*[("s", "a", name, "any") for name in highs + highs])
     images = pd.concat([images, rows(*[("s", "b", name, "any") for name in lows])])
     images = images.reset_index(drop=True)
-    parts = assign(images, {"set": ["s"]}, [], HALF)
-    lowest = min(highs, key=lambda name: draw(0, name))
+    parts = assign_parts(images, {"set": ["s"]}, [], HALF)
+    lowest = min(highs, key=lambda name: draw_number(0, name))
     assert parts[:6].tolist() == [("validation" if n == lowest else "train") for n in highs * 2]
-    highest = max(lows, key=lambda name: draw(0, name))
+    highest = max(lows, key=lambda name: draw_number(0, name))
     assert parts[6:].tolist() == [("train" if n == highest else "validation") for n in lows]
-    none = assign(images, {"set": ["s"]}, [], Split(validation=0, test=0))
+    none = assign_parts(images, {"set": ["s"]}, [], Split(validation=0, test=0))
     assert set(none) == {"train"}
-    single = assign(images[:1], {"set": ["s"]}, [], HALF)
+    single = assign_parts(images[:1], {"set": ["s"]}, [], HALF)
     assert single.tolist() == ["train"]
 
 
@@ -106,7 +106,7 @@ SETS = {"one": ["t1", "both"], "two": ["t2", "both"]}
 @given(st.lists(CELL, min_size=1, max_size=40), st.integers(0, 3))
 def test_no_group_is_in_training_and_test(cells: list[Any], seed: int) -> None:
     images = rows(*cells)
-    images["part"] = assign(images, SETS, ["both", "only"], Split(seed=seed))
+    images["part"] = assign_parts(images, SETS, ["both", "only"], Split(seed=seed))
     for _, group in images.groupby("group"):
         parts = set(group["part"])
         assert not ("test" in parts and parts & {"train", "validation"})
@@ -120,14 +120,14 @@ def test_no_group_is_in_training_and_test(cells: list[Any], seed: int) -> None:
 def test_new_images_do_not_move_old_ones(numbers: set[int], new: int) -> None:
     old = [("both", "ab"[n % 2], str(n), "any") for n in sorted(numbers)]
     more = old + [("both", "a", f"new{n}", "any") for n in range(new)]
-    first = assign(rows(*old), SETS, ["both"], Split(validation=0.3))
-    second = assign(rows(*more), SETS, ["both"], Split(validation=0.3))
+    first = assign_parts(rows(*old), SETS, ["both"], Split(validation=0.3))
+    second = assign_parts(rows(*more), SETS, ["both"], Split(validation=0.3))
     assert second[: len(old)].tolist() == first.tolist()
 
 
 def test_shares_are_near_the_fractions_in_every_source_and_class() -> None:
     images = rows(*[("both", label, f"{label}{n}", "any") for label in "ab" for n in range(2000)])
-    parts = assign(images, {"one": ["both"]}, ["both"], Split(validation=0.15, test=0.2))
+    parts = assign_parts(images, {"one": ["both"]}, ["both"], Split(validation=0.15, test=0.2))
     for label in "ab":
         share = parts[images["label"] == label].value_counts(normalize=True)
         # four standard deviations of a binomial share of 2000
@@ -139,10 +139,14 @@ def test_near_hashes_are_all_that_and_no_others() -> None:
     rng = np.random.default_rng(0)
     base = rng.integers(0, 2**63, 40, dtype=np.uint64)
     flipped = base ^ np.uint64(0b1011)
-    found = {(i, j, d) for a, b, c in near_hashes(base, flipped, 3) for i, j, d in zip(a, b, c)}  # noqa: B905
+    found = {
+        (i, j, d)
+        for a, b, c in find_near_hashes(base, flipped, 3)
+        for i, j, d in zip(a, b, c, strict=True)
+    }
     assert found == {(i, i, 3) for i in range(40)}
-    assert not list(near_hashes(base, flipped, 2))
-    within = [(i, j) for a, b, _ in near_hashes(np.append(base, base[:2]), None, 0)
+    assert not list(find_near_hashes(base, flipped, 2))
+    within = [(i, j) for a, b, _ in find_near_hashes(np.append(base, base[:2]), None, 0)
               for i, j in zip(a, b, strict=True)]  # fmt: skip
     assert within == [(0, 40), (1, 41)]
     assert parse_hashes(["00000000000000ff", "8000000000000000"]).tolist() == [255, 2**63]
@@ -153,17 +157,17 @@ def test_near_hashes_are_all_that_and_no_others() -> None:
 def test_correlation_of_thumbnails() -> None:
     ramp = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
     flat = np.full((1, 2, 2, 3), 9, dtype=np.uint8)
-    assert correlations(ramp, 3 * ramp + 5)[0] == pytest.approx(1)
-    assert correlations(ramp, 255 - ramp)[0] == pytest.approx(-1)
-    assert correlations(ramp, flat)[0] == 0
-    assert correlations(flat, flat + 1)[0] == 1
-    assert correlations(flat, flat + 40)[0] == 0
+    assert correlate_thumbnails(ramp, 3 * ramp + 5)[0] == pytest.approx(1)
+    assert correlate_thumbnails(ramp, 255 - ramp)[0] == pytest.approx(-1)
+    assert correlate_thumbnails(ramp, flat)[0] == 0
+    assert correlate_thumbnails(flat, flat + 1)[0] == 1
+    assert correlate_thumbnails(flat, flat + 40)[0] == 0
 
 
 def test_joined_groups_bear_the_name_that_sorts_first() -> None:
     images = pd.DataFrame({"image": list("abcdef"), "group": ["g2", "g1", "g2", "g3", "g4", "g5"]})
     pairs = pd.DataFrame({"a": ["b", "d"], "b": ["c", "a"]})
-    assert joined(images, pairs).tolist() == ["g1", "g1", "g1", "g1", "g4", "g5"]
+    assert join_groups(images, pairs).tolist() == ["g1", "g1", "g1", "g1", "g4", "g5"]
 
 
 # The stage itself, on pictures of random blocks.
@@ -340,5 +344,5 @@ def test_real_photographs_that_look_alike_are_not_accused() -> None:
     hashes = [str(imagehash.phash(Image.open(FACES / name))) for name in names]
     images = pd.DataFrame({"image": names, "hash": hashes})
     thumbnails = Thumbnails(FACES, pd.Series(names, index=names))
-    pairs = near_duplicates(images, None, thumbnails, bits=8, correlation=0.95)
+    pairs = find_near_duplicates(images, None, thumbnails, bits=8, correlation=0.95)
     assert pairs[["a", "b"]].to_numpy().tolist() == [names[:2]]

@@ -15,7 +15,7 @@ import cyborg.training.train
 from cyborg.common.families import LOSSES
 from cyborg.config.training import Training
 from cyborg.models.network import Network
-from cyborg.training.batches import Epochs, Samples, resized
+from cyborg.training.batches import Epochs, Samples, resize_unit_maps
 from cyborg.training.checkpoint import Checkpoint
 from cyborg.training.objective import Objective
 from networks import make
@@ -50,11 +50,11 @@ def fast(network: Network, loss: str, options: dict[str, Any]) -> tuple[dict, li
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             cyborg.training.train,
-            "validate",
+            "validate_network",
             lambda *_: dict.fromkeys(cyborg.training.train.MEASURES, 0.0),
         )
         nothing: Any = None
-        run = cyborg.training.train.train(
+        run = cyborg.training.train.train_network(
             network, objective, data, nothing, training, 0, Checkpoint(None)
         )
     after = network.parameters()
@@ -72,7 +72,7 @@ def test_the_fast_step_is_the_published_step(name: str, second_pass: bool) -> No
     images = torch.stack([
         (torch.from_numpy(p).permute(2, 0, 1).float() / 255 - mean) / std for p in pixels
     ])  # fmt: skip
-    human = resized(torch.from_numpy(maps), network.map_size)
+    human = resize_unit_maps(torch.from_numpy(maps), network.map_size)
     last = peer.features if name == "small_cnn" else peer.layer4
     features = peer.forward_features if second_pass else published_way.tap(peer, last)
     head = peer.get_classifier()

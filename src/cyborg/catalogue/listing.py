@@ -11,7 +11,7 @@ from cyborg.config.experiment import Experiment
 
 def format_listing(experiment: Experiment, root: Path = Path()) -> str:
     """The catalogue as a table with the state of each source; `*` marks those in use."""
-    wanted = set(experiment.data.sources())
+    wanted = set(experiment.data.list_sources())
     head = ("", "name", "label", "generator", "role", "access", "images", "state")
     lines = [head]
     for source in read_catalogue(root / experiment.data.catalogue).values():

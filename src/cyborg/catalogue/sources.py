@@ -113,7 +113,7 @@ def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, 
             found += _check_roles(kind, members, where)
             if len(members) == len(names):
                 found += _check_classes(kind, members, experiment.classes, where)
-    for source in (known[name] for name in experiment.data.sources() if name in known):
+    for source in (known[name] for name in experiment.data.list_sources() if name in known):
         if source.label not in (LISTED, *experiment.classes):
             found.append(
                 UserError(
@@ -124,7 +124,7 @@ def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, 
             )
     if found:
         raise UserErrors(found)
-    return {name: known[name] for name in experiment.data.sources()}
+    return {name: known[name] for name in experiment.data.list_sources()}
 
 
 def suggest_source(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Test images, and generators kept for testing, that were trained on."""
+"""Find leaks: test images, and generators kept for testing, that are trained on."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ import pandas as pd
 from cyborg.common.errors import UserError
 from cyborg.common.tables import MANIFEST_TABLE
 from cyborg.config.experiment import Experiment
-from cyborg.split.duplicates import Thumbnails, near_duplicates
+from cyborg.split.duplicates import Thumbnails, find_near_duplicates
 
+# Mistakes of one kind that are named one by one.
 SHOWN = 10
-"""Mistakes of one kind that are named one by one."""
+# Pairs of near duplicates that the report lists.
 LISTED = 200
-"""Pairs of near duplicates that the report lists."""
 
 
 @dataclass
 class Findings:
-    """What stops the build, what is warned of, and the numbers behind them."""
+    """The result of the audit: errors that stop the build, warnings, and the measured numbers."""
 
     errors: list[UserError] = field(default_factory=list)
     warnings: list[UserError] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)
 
-    def named(self, kind: str, rows: list[UserError], warn: bool = False) -> None:
-        """Add mistakes of one kind: the first SHOWN, and the number of all."""
+    def add(self, kind: str, mistakes: list[UserError], warn: bool = False) -> None:
+        """Add mistakes of one kind, as warnings or errors: the first SHOWN and the count of all."""
         target = self.warnings if warn else self.errors
-        target += rows[:SHOWN]
-        if len(rows) > SHOWN:
-            target.append(UserError(f"{len(rows)} {kind}; the first {SHOWN} are above"))
+        target += mistakes[:SHOWN]
+        if len(mistakes) > SHOWN:
+            target.append(UserError(f"{len(mistakes)} {kind}. The first {SHOWN} are above"))
 
 
-def sets_of(experiment: Experiment, used: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """Rows of (training_sets or test_sets, name): of training sets both parts."""
+def group_by_set(experiment: Experiment, used: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """Return the rows of each set, by kind (`training_sets`, `test_sets`) and name.
+
+    Training sets have the rows with split `train` or `validation`, test sets those with `test`.
+    """
     found = {}
     for kind, sets, parts in (
         ("training_sets", experiment.data.training_sets, ["train", "validation"]),
@@ -48,19 +51,23 @@ def sets_of(experiment: Experiment, used: pd.DataFrame) -> dict[tuple[str, str],
     return found
 
 
-def generators(experiment: Experiment, used: pd.DataFrame, findings: Findings) -> None:
-    """Which generators of the test sets were trained on; sources of role `test` must not be."""
+def check_generators(experiment: Experiment, used: pd.DataFrame, findings: Findings) -> None:
+    """List the generators of each test set that are trained on, and those that are not.
 
-    def names_in(rows: pd.DataFrame) -> dict[str, set[str]]:
+    It is an error if a generator of a source with the role `test` is trained on.
+    """
+
+    def find_sources(rows: pd.DataFrame) -> dict[str, set[str]]:
+        """Return the sources of each generator. A source may have several generators."""
         found: dict[str, set[str]] = {}
         for names, source in rows[["generator", "source"]].drop_duplicates().to_numpy():
             for name in names.split():
                 found.setdefault(name, set()).add(source)
         return found
 
-    trained = names_in(used[used["split"].isin(["train", "validation"])])
+    trained = find_sources(used[used["split"].isin(["train", "validation"])])
     held = used[(used["split"] == "test") & (used["role"] == "test")]
-    for name, sources in sorted(names_in(held).items()):
+    for name, sources in sorted(find_sources(held).items()):
         # A list may divide one source itself; another source of the generator must not train.
         if others := sorted(trained.get(name, set()) - sources):
             findings.errors.append(
@@ -73,36 +80,40 @@ def generators(experiment: Experiment, used: pd.DataFrame, findings: Findings) -
             )
     findings.numbers["generators"] = {
         name: {
-            "seen": sorted(n for n in names_in(rows) if n in trained),
-            "unseen": sorted(n for n in names_in(rows) if n not in trained),
+            "seen": sorted(n for n in find_sources(rows) if n in trained),
+            "unseen": sorted(n for n in find_sources(rows) if n not in trained),
         }
-        for (kind, name), rows in sets_of(experiment, used).items()
+        for (kind, name), rows in group_by_set(experiment, used).items()
         if kind == "test_sets"
     }
 
 
-def leaks(
+def check_leaks(
     experiment: Experiment, used: pd.DataFrame, root: Path, findings: Findings
 ) -> pd.DataFrame:
-    """Test images in training or validation: by group, and by looks. Gives the latter."""
+    """Find test images in training or validation, by group and by looks.
+
+    Returns the pairs that look the same, with the columns of `find_near_duplicates`: `a` is the
+    test image.
+    """
     test = used[used["split"] == "test"]
-    learnt = used[used["split"].isin(["train", "validation"])]
-    shared = test[test["group"].isin(set(learnt["group"]))]
+    trained = used[used["split"].isin(["train", "validation"])]
+    shared = test[test["group"].isin(set(trained["group"]))]
     found = [
         UserError(
-            f"`{row.image}` is a test image, images of its group `{row.group}` are trained on",
+            f"`{row.image}` is a test image, but images of its group `{row.group}` are trained on",
             where=MANIFEST_TABLE.path,
             hint="run `dvc repro --force split`",
         )
         for row in shared.itertuples()
     ]
-    findings.named("test images have their group in training", found)
+    findings.add("test images have their group in training", found)
 
     settings = experiment.check
     thumbnails = Thumbnails(root, used.set_index("image")["file"])
 
-    def alike(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
-        return near_duplicates(
+    def find_pairs(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
+        return find_near_duplicates(
             left,
             right,
             thumbnails,
@@ -110,30 +121,30 @@ def leaks(
             correlation=settings.near_duplicate_correlation,
         )
 
-    pairs = alike(test, learnt)
+    pairs = find_pairs(test, trained)
     found = [
         UserError(
             f"test image `{row.a}` looks like `{row.b}`, which is trained on "
             f"({row.distance} bits, correlation {row.correlation:.3f})",
             where=MANIFEST_TABLE.path,
-            hint="set split.join_near_duplicates: true, or take one of them out; where they are "
+            hint="set split.join_near_duplicates: true, or take one of them out. If they are "
             "different pictures, raise check.near_duplicate_correlation",
         )
         for row in pairs.itertuples()
     ]
     warn = settings.on_near_duplicates == "warn"
-    findings.named("test images look like training images", found, warn=warn)
-    chosen = alike(used[used["split"] == "validation"], used[used["split"] == "train"])
+    findings.add("test images look like training images", found, warn=warn)
+    chosen = find_pairs(used[used["split"] == "validation"], used[used["split"] == "train"])
     if len(chosen):
         findings.warnings.append(
             UserError(
                 f"{len(chosen)} pairs of validation and training images look the same, "
                 f"e.g. `{chosen['a'].iloc[0]}` and `{chosen['b'].iloc[0]}`",
                 where=MANIFEST_TABLE.path,
-                hint="the epoch is chosen by images that were partly learnt by heart",
+                hint="the epoch is selected by images that may be memorized",
             )
         )
-    same = learnt.groupby("sha256")["label"].nunique()
+    same = trained.groupby("sha256")["label"].nunique()
     if contradictory := int((same > 1).sum()):
         findings.warnings.append(
             UserError(

@@ -251,7 +251,8 @@ def _unpack_tar(archive: Path, folder: Path, limit: int) -> None:
         tqdm(desc=f"unpack {archive.name}", unit="file", disable=None) as bar,
     ):
         while (entry := opened.next()) is not None:
-            opened.members.clear()  # else they fill the memory
+            # tarfile keeps every header it has read. Millions of them would fill the memory.
+            opened.members.clear()  # type: ignore[attr-defined]
             number += 1
             bar.update()
             # The offset counts headers, too: an archive of empty files is not for free.

@@ -28,7 +28,7 @@ from cyborg.common.tables import MANIFEST_TABLE, MAP_TABLE, PACK_TABLE
 from cyborg.common.workers import Map, count_processors, open_workers
 from cyborg.config.experiment import Experiment
 from cyborg.models.architectures import resolve_network
-from cyborg.pack.packing import RULES, Chunk, Item, pack_chunk, row_bytes
+from cyborg.pack.packing import RULES, Chunk, Item, count_row_bytes, pack_chunk
 
 PACKS = PACK_TABLE.path.parent
 KEYS = PACKS / "keys.json"
@@ -182,7 +182,7 @@ def _header(path: Path, work: Work, size: int) -> int:
     with path.open("wb") as handle:
         np.lib.format.write_array_header_1_0(handle, layout)
         offset = handle.tell()
-        handle.truncate(offset + len(work.items) * row_bytes(size, work.grey))
+        handle.truncate(offset + len(work.items) * count_row_bytes(size, work.grey))
     return offset
 
 
@@ -223,7 +223,7 @@ def _intact(
 def _room(root: Path, todo: list[Work]) -> None:
     """Raise UserError where the disk cannot hold what is to be packed."""
     needed = sum(
-        len(work.items) * row_bytes(size, work.grey) for work in todo for size in work.sizes
+        len(work.items) * count_row_bytes(size, work.grey) for work in todo for size in work.sizes
     )
     free = shutil.disk_usage(root).free
     if needed > free:

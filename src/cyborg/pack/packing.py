@@ -59,14 +59,14 @@ def pack_chunk(chunk: Chunk) -> Packed:
     packed = Packed({size: [] for size in chunk.outputs})
     for item in chunk.items:
         try:
-            image = load(chunk.root / item.file, item.sha256, chunk.grey)
+            image = load_image(chunk.root / item.file, item.sha256, chunk.grey)
         except _Problem as problem:
             packed.problems.append((str(problem), item.file, problem.hint))
             continue
         if chunk.quality is not None:
-            image = encoded(image, chunk.quality)
+            image = encode_jpeg(image, chunk.quality)
         for size, rows in arrays.items():
-            row = resized(image, size)
+            row = resize_image(image, size)
             rows.append(row)
             packed.rows[size].append(hashlib.sha256(row.tobytes()).hexdigest())
     if packed.problems:
@@ -75,14 +75,14 @@ def pack_chunk(chunk: Chunk) -> Packed:
         for size, (path, offset) in chunk.outputs.items():
             with path.open("r+b") as handle:
                 # Plain writes, not a mapping: a full disk is an error here and a crash there.
-                handle.seek(offset + chunk.first * row_bytes(size, chunk.grey))
+                handle.seek(offset + chunk.first * count_row_bytes(size, chunk.grey))
                 handle.write(np.stack(arrays[size]).tobytes())
     except OSError as error:
         packed.disk = error.strerror or str(error)
     return packed
 
 
-def load(path: Path, sha256: str, grey: bool) -> Image.Image:
+def load_image(path: Path, sha256: str, grey: bool) -> Image.Image:
     """Read a file that must have this checksum; RGB, or grey for maps.
 
     Raises _Problem where it is gone, another, or does not decode.
@@ -102,7 +102,7 @@ def load(path: Path, sha256: str, grey: bool) -> Image.Image:
         raise _Problem(f"does not decode: {error}", grey) from error
 
 
-def encoded(image: Image.Image, quality: int) -> Image.Image:
+def encode_jpeg(image: Image.Image, quality: int) -> Image.Image:
     """The image after JPEG of this quality: baseline, chroma at half size."""
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
@@ -110,12 +110,12 @@ def encoded(image: Image.Image, quality: int) -> Image.Image:
         return again.convert("RGB")
 
 
-def resized(image: Image.Image, size: int) -> np.ndarray:
+def resize_image(image: Image.Image, size: int) -> np.ndarray:
     """uint8 [size,size,3], or [size,size] of a grey one: bilinear, antialiased, aspect ignored."""
     return np.ascontiguousarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def row_bytes(size: int, grey: bool) -> int:
+def count_row_bytes(size: int, grey: bool) -> int:
     """Bytes of one packed row."""
     return size * size * (1 if grey else 3)
 

@@ -1,7 +1,7 @@
-"""Pictures that look the same: near perceptual hashes, confirmed by the correlation of thumbnails.
+"""Find pictures that look the same, by perceptual hashes and then by thumbnails.
 
-Perceptual hashes alone would accuse innocent pairs (aligned faces, drawn ones), so that every
-pair of near hashes is decoded and compared; only those few images are read.
+Perceptual hashes alone would accuse innocent pairs, such as aligned faces or drawn ones. So this
+module decodes both images of each pair with near hashes and correlates them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,23 @@ from cyborg.common.decode import decode_rgb
 from cyborg.common.errors import UserError
 from cyborg.common.workers import count_processors
 
+# Side of the thumbnails that are compared, pixels.
 SIDE = 32
-"""Side of the thumbnails that are compared, pixels."""
-BLOCK = 1 << 22
-"""Pairs of hashes, and pairs of thumbnails times 64, that are compared at a time."""
+# Pairs of hashes that are compared at a time: one byte each.
+HASH_PAIRS = 1 << 22
+# Pairs of thumbnails that are compared at a time. Each thumbnail takes 12 KiB as float32.
+THUMBNAIL_PAIRS = 1 << 12
+# Fewer thumbnails than this are decoded without a progress bar.
+FEW = 500
 
 
 def parse_hashes(texts: Iterable[str]) -> np.ndarray:
-    """64-bit hashes, uint64 [N], from 16 hexadecimal digits each.
+    """Return 64-bit hashes, uint64 [N], from texts of 16 hexadecimal digits.
 
-    Raises ValueError for anything else.
+    Raises ValueError for any other text.
+
+    >>> parse_hashes(["00000000000000ff"])
+    array([255], dtype=uint64)
     """
     texts = list(texts)
     if any(len(text) != 16 for text in texts):
@@ -39,18 +46,18 @@ def parse_hashes(texts: Iterable[str]) -> np.ndarray:
     return np.frombuffer(bytes.fromhex("".join(texts)), dtype=">u8").astype(np.uint64)
 
 
-def near_hashes(
+def find_near_hashes(
     left: np.ndarray, right: np.ndarray | None, bits: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Blocks of pairs (i, j, distance) of hashes that differ in at most `bits` of 64 bits.
+    """Give all pairs (i, j, distance) of hashes that differ in at most `bits` bits, in blocks.
 
-    left: uint64 [N]; right: uint64 [M], or None for the pairs i < j within `left`. All pairs are
-    compared, some 10^9 a second.
+    left: uint64 [N]. right: uint64 [M], or None for the pairs i < j within `left`. All pairs are
+    compared, about 10^9 per second.
     """
     other = left if right is None else right
     if not len(left) or not len(other):
         return
-    step = max(1, BLOCK // len(other))
+    step = max(1, HASH_PAIRS // len(other))
     for start in range(0, len(left), step):
         first = start if right is None else 0
         distance = np.bitwise_count(left[start : start + step, None] ^ other[None, first:])
@@ -65,36 +72,42 @@ def near_hashes(
 
 
 class Thumbnails:
-    """Thumbnails of images, decoded when they are first asked for.
+    """Thumbnails of images. Each is decoded when it is first asked for, and then kept.
 
-    files: path of each image from `root`, by image name. side: in pixels.
+    files: path of each image from `root`, by image name. side: pixels.
     """
 
     def __init__(self, root: Path, files: pd.Series, side: int = SIDE):
         self.root, self.files, self.side = root, files, side
-        self.done: dict[str, np.ndarray] = {}
+        self.decoded: dict[str, np.ndarray] = {}
 
     def fetch(self, names: Iterable[str]) -> np.ndarray:
-        """uint8 [N,side,side,3] in the order of `names`; UserError for a file that is gone."""
+        """Return thumbnails, uint8 [N,side,side,3], in the order of `names`.
+
+        Raises UserError if a file is missing or does not decode.
+        """
         names = list(names)
         if not names:
             return np.zeros((0, self.side, self.side, 3), dtype=np.uint8)
-        wanted = [name for name in dict.fromkeys(names) if name not in self.done]
+        wanted = [name for name in dict.fromkeys(names) if name not in self.decoded]
         paths = [self.root / self.files[name] for name in wanted]
         with ThreadPoolExecutor(count_processors()) as pool:
             bar = tqdm(
-                pool.map(lambda path: thumbnail(path, self.side), paths),
+                pool.map(lambda path: read_thumbnail(path, self.side), paths),
                 total=len(wanted),
                 desc="thumbnails",
                 unit="image",
-                disable=None if len(wanted) > 500 else True,
+                disable=None if len(wanted) > FEW else True,
             )
-            self.done.update(zip(wanted, bar, strict=True))
-        return np.stack([self.done[name] for name in names])
+            self.decoded.update(zip(wanted, bar, strict=True))
+        return np.stack([self.decoded[name] for name in names])
 
 
-def thumbnail(path: Path, side: int = SIDE) -> np.ndarray:
-    """An image, without regard to aspect, at uint8 [side,side,3]."""
+def read_thumbnail(path: Path, side: int = SIDE) -> np.ndarray:
+    """Return an image as uint8 [side,side,3]. Its aspect ratio is not kept.
+
+    Raises UserError if the file is missing or does not decode.
+    """
     try:
         image = decode_rgb(path, draft=4 * side)
     except (OSError, ValueError) as error:
@@ -104,11 +117,12 @@ def thumbnail(path: Path, side: int = SIDE) -> np.ndarray:
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
 
 
-def correlations(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Pearson correlation [N] of thumbnails, uint8 [N,side,side,3] each, over pixels and channels.
+def correlate_thumbnails(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the Pearson correlation [N] over pixels and channels of pairs of thumbnails.
 
-    A thumbnail of one grey level has no correlation: two such are the same picture (1) where
-    their levels differ by less than 2, else 0, and so is one beside any other picture.
+    left, right: uint8 [N,side,side,3]. A thumbnail of one grey level has no correlation. Two of
+    them count as the same picture (1) if their levels differ by less than 2. In all other pairs
+    with such a thumbnail the correlation is 0.
     """
     a = left.reshape(len(left), -1).astype(np.float32)
     b = right.reshape(len(right), -1).astype(np.float32)
@@ -118,7 +132,7 @@ def correlations(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(value), (both_flat & (level < 2)).astype(float), value)
 
 
-def near_duplicates(
+def find_near_duplicates(
     left: pd.DataFrame,
     right: pd.DataFrame | None,
     thumbnails: Thumbnails,
@@ -126,11 +140,13 @@ def near_duplicates(
     bits: int,
     correlation: float,
 ) -> pd.DataFrame:
-    """Pairs of images that look the same: hashes within `bits`, thumbnails at `correlation`.
+    """Return the pairs of images that look the same.
 
-    left, right: rows of images (columns `image`, `hash`); right None: pairs within `left`. Rows
-    without hash (they do not decode) are passed over. Gives `a`, `b`, `distance` (bits),
-    `correlation`, sorted by `a`, `b`.
+    The hashes of such a pair differ in at most `bits` bits, and its thumbnails correlate by at
+    least `correlation`. left, right: rows of images with the columns `image` and `hash`. If right
+    is None, pairs within `left` are returned. Images without a hash do not decode and are skipped.
+
+    The columns are `a`, `b`, `distance` (bits) and `correlation`, sorted by `a` and `b`.
     """
     left = left[left["hash"] != ""]
     names = left["image"].to_numpy(dtype=object)
@@ -141,13 +157,13 @@ def near_duplicates(
         others = right["image"].to_numpy(dtype=object)
         other_hashes = parse_hashes(right["hash"])
     found: list[pd.DataFrame] = []
-    for i, j, distance in near_hashes(hashes, other_hashes, bits):
-        for start in range(0, len(i), BLOCK // 64 // 16):
-            part = slice(start, start + BLOCK // 64 // 16)
-            a, b = names[i[part]], others[j[part]]
-            value = correlations(thumbnails.fetch(a), thumbnails.fetch(b))
+    for i, j, distance in find_near_hashes(hashes, other_hashes, bits):
+        for start in range(0, len(i), THUMBNAIL_PAIRS):
+            block = slice(start, start + THUMBNAIL_PAIRS)
+            a, b = names[i[block]], others[j[block]]
+            value = correlate_thumbnails(thumbnails.fetch(a), thumbnails.fetch(b))
             pairs = pd.DataFrame(
-                {"a": a, "b": b, "distance": distance[part].astype(np.int64), "correlation": value}
+                {"a": a, "b": b, "distance": distance[block].astype(np.int64), "correlation": value}
             )
             found.append(pairs[value >= correlation])
     if not found:
@@ -157,10 +173,15 @@ def near_duplicates(
     return pd.concat(found).sort_values(["a", "b"], ignore_index=True)
 
 
-def joined(images: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
-    """Name of the group of each row, [N]: `group` joined along pairs (`a`, `b`) of images.
+def join_groups(images: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
+    """Return the name of each row's group, [N], after joining the groups of each pair of images.
 
-    A group that grows together bears the name that sorts first.
+    images: columns `image`, `group`. pairs: columns `a`, `b`. Groups that are joined are named by
+    the first of their names in alphabetical order.
+
+    >>> images = pd.DataFrame({"image": ["1", "2", "3"], "group": ["c", "b", "a"]})
+    >>> join_groups(images, pd.DataFrame({"a": ["1"], "b": ["2"]})).tolist()
+    ['b', 'b', 'a']
     """
     codes, names = pd.factorize(images["group"], sort=True)
     position = pd.Series(codes, index=images["image"].to_numpy())

@@ -1,7 +1,9 @@
-"""Stage `split`: every image of a source in use goes to training, validation or test, or nowhere.
+"""Stage `split`: assign every image in use to training, validation or test, or to none of them.
 
-Reads data/images.parquet and data/saliency/index.parquet, writes data/manifest.parquet
-(docs/formats.md#manifest). The rules are those of `assign`; docs/audit.md explains them.
+Reads   data/images.parquet, data/saliency/index.parquet.
+Writes  data/manifest.parquet (docs/formats.md#manifest).
+
+The rules are those of `assign_parts`. docs/audit.md explains them.
 """
 
 from __future__ import annotations
@@ -17,63 +19,67 @@ from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.tables import IMAGE_TABLE, MANIFEST_TABLE, MAP_TABLE
 from cyborg.config.experiment import Experiment, Split
 from cyborg.config.load import resolve_training
-from cyborg.split.duplicates import Thumbnails, joined, near_duplicates
+from cyborg.split.duplicates import Thumbnails, find_near_duplicates, join_groups
 
 
 def split(experiment: Experiment, root: Path = Path()) -> None:
-    """Write the manifest and print how many images each part has.
+    """Write the manifest, and print how many images each part has.
 
-    Images that cannot be used (`problem`) are left out; the check stage reports them. Raises
-    UserErrors where a source has no images, a label is unknown, or a training set lacks a class
-    in training or, where an epoch is to be selected, in validation.
+    Images that cannot be used (`problem`) are left out, and the check stage reports them. Raises
+    UserErrors if a source has no images, a label is unknown, or a class of a training set has no
+    image in training, or none in validation although validation selects the epoch.
     """
-    images = IMAGE_TABLE.read(root)
-    maps = MAP_TABLE.read(root, ["maps", "image"])
     data = experiment.data
-    images = images[images["source"].isin(data.sources())].sort_values("image", ignore_index=True)
-    _known(experiment, images)
+    images = IMAGE_TABLE.read(root)
+    images = images[images["source"].isin(data.list_sources())]
+    images = images.sort_values("image", ignore_index=True)
+    _check_images(experiment, images)
     usable = images[images["problem"] == ""].reset_index(drop=True)
 
     trained = {source for names in data.training_sets.values() for source in names}
     tested = {source for names in data.test_sets.values() for source in names}
-    work = usable.copy()
+    grouped = usable.copy()
     if experiment.split.join_near_duplicates:
-        pairs = _alike(usable, trained, experiment, root)
-        work["group"] = joined(usable, pairs)
+        pairs = _find_look_alikes(usable, trained, experiment, root)
+        grouped["group"] = join_groups(usable, pairs)
         if len(pairs):
-            print(f"{len(pairs)} pairs of images look the same; each pair goes into one part")
-    usable["split"] = assign(work, data.training_sets, tested, experiment.split)
+            print(f"{len(pairs)} pairs of images look the same. Each pair goes into one part")
+    usable["split"] = assign_parts(grouped, data.training_sets, tested, experiment.split)
 
+    maps = MAP_TABLE.read(root, ["maps", "image"])
     sets = maps.sort_values("maps").groupby("image")["maps"].agg(",".join)
     usable["saliency"] = usable["image"].map(sets).astype(object).fillna("")
     manifest = usable[usable["split"] != ""]
-    _complete(experiment, images, manifest)
+    _check_classes(experiment, images, manifest)
     MANIFEST_TABLE.write(root, manifest)
-    print(_summary(images, usable, trained))
+    print(_summarize(images, usable, trained))
 
 
-def assign(
+def assign_parts(
     images: pd.DataFrame,
     training_sets: Mapping[str, Sequence[str]],
     test_sources: Collection[str],
     split: Split,
 ) -> pd.Series:
-    """Part of each row: `train`, `validation`, `test`, or empty where it must not be used.
+    """Return the part of each row: `train`, `validation`, `test`, or empty if it is not used.
 
-    images: columns `source`, `label`, `group`, `role`; rows of one group are kept in one part.
+    images: columns `source`, `label`, `group`, `role`. Rows of one group never are in training
+    (or validation) and in test.
 
-    1. A role of the list or catalogue (`train`, `validation`, `test`) is kept; a source that is
-       only tested on is `test`; `train` and `validation` rows of such a source are not used.
-    2. A group with rows that are `test` by rule 1: its other rows are `test` if their role is
-       `any` and their source is tested on, else not used, even where rule 1 would keep them.
-    3. A group with rows that are `validation`, or else `train`, by rule 1 follows them.
-    4. The group's draw u, a hash of seed and group in [0, 1): below `validation` it is
-       `validation`; below `validation + test`, where the group has rows of a source that is both
-       trained and tested on, it is `test` as in rule 2; else `train`. So no image moves when
-       others come, unless they join its group.
-    5. Where a class of a training set has none in validation (and validation > 0) but two groups
-       or more drawn for training, that with the lowest draw goes to validation; where it has
-       none in training but two or more in validation, that with the highest goes to training.
+    1. A role of the list or catalogue (`train`, `validation`, `test`) decides. A source that is
+       only tested on is `test`, and rows of it with the role `train` or `validation` are not used.
+    2. If rule 1 makes any row of a group `test`, the other rows of the group become `test` if
+       their role is `any` and their source is tested on. Else they are not used, even if rule 1
+       would keep them.
+    3. If rule 1 makes any row of a group `validation`, or else `train`, the rest follows.
+    4. All other groups are drawn. The draw u is a number in [0, 1), a hash of seed and group. The
+       group is `validation` if u is below `validation`. It is `test`, as in rule 2, if u is below
+       `validation + test` and one of its rows has a source that is both trained and tested on.
+       Else it is `train`. So no image moves if others are added, unless they join its group.
+    5. If a class of a training set has no row in validation (and validation > 0), but at least
+       two groups drawn for training, the one with the lowest draw goes to validation. If the class
+       has none in training, but at least two groups in validation, the one with the highest draw
+       goes to training.
     """
     source, group = images["source"], images["group"]
     trained = source.isin({name for names in training_sets.values() for name in names})
@@ -85,12 +91,12 @@ def assign(
     part[~trained & (part == "")] = "test"
     part[~trained & part.isin(["train", "validation"])] = ""
 
-    def somewhere(rows: pd.Series) -> pd.Series:
-        """For each row, whether any row of its group is among `rows`."""
+    def shares_group(rows: pd.Series) -> pd.Series:
+        """Return, for each row, whether any row of its group is among `rows`."""
         return group.isin(set(group[rows]))
 
     with_test, with_validation, with_train = (
-        somewhere(part == name) for name in ("test", "validation", "train")
+        shares_group(part == name) for name in ("test", "validation", "train")
     )
     part[with_test & tested & free] = "test"
     part[with_test & (part != "test")] = ""
@@ -98,30 +104,35 @@ def assign(
     part[free & ~with_test & with_validation] = "validation"
 
     drawn = free & ~with_test & ~with_validation & ~with_train
+    # Rows that are not drawn have a number above all draws.
     u = pd.Series(2.0, index=images.index)
-    u[drawn] = group[drawn].map({name: draw(split.seed, name) for name in set(group[drawn])})
+    u[drawn] = group[drawn].map({name: draw_number(split.seed, name) for name in set(group[drawn])})
     part[drawn] = "train"
-    part[drawn & (u < split.validation + split.test) & somewhere(drawn & both)] = "test"
+    part[drawn & (u < split.validation + split.test) & shares_group(drawn & both)] = "test"
     part[drawn & (u < split.validation)] = "validation"
     part[drawn & (part == "test") & ~tested] = ""
-    _represent(images, part, u, training_sets, split.validation > 0)
+    _represent_classes(images, part, u, training_sets, split.validation > 0)
     return part
 
 
-def draw(seed: int, group: str) -> float:
-    """The number in [0, 1) that decides a group's part: first 52 bits of a sha256."""
+def draw_number(seed: int, group: str) -> float:
+    """Return the number in [0, 1) that decides a group's part: the first 52 bits of a sha256.
+
+    >>> round(draw_number(0, "a"), 6)
+    0.824729
+    """
     digest = hashlib.sha256(f"{seed}/{group}".encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 12) / 2**52
 
 
-def _represent(
+def _represent_classes(
     images: pd.DataFrame,
     part: pd.Series,
     u: pd.Series,
     training_sets: Mapping[str, Sequence[str]],
     validate: bool,
 ) -> None:
-    """Rule 5 of `assign`; changes `part`. Rows with u > 1 were not drawn and stay."""
+    """Apply rule 5 of `assign_parts` to `part`. Rows with u > 1 were not drawn and stay."""
     for _, names in sorted(training_sets.items()):
         for label in sorted(set(images["label"])):
             rows = images["source"].isin(names) & (images["label"] == label)
@@ -136,34 +147,36 @@ def _represent(
                 part[moved] = lacking
 
 
-def _alike(
+def _find_look_alikes(
     images: pd.DataFrame, trained: Collection[str], experiment: Experiment, root: Path
 ) -> pd.DataFrame:
-    """Near duplicates of which one at least may be trained on; the others need not be told."""
-    may = images["source"].isin(trained) & (images["role"] != "test")
+    """Return the near duplicates of which at least one may be trained on. Others do no harm."""
+    trainable = images["source"].isin(trained) & (images["role"] != "test")
     thumbnails = Thumbnails(root, images.set_index("image")["file"])
     found = [
-        near_duplicates(
-            images[may],
+        find_near_duplicates(
+            images[trainable],
             others,
             thumbnails,
             bits=experiment.check.near_duplicate_bits,
             correlation=experiment.check.near_duplicate_correlation,
         )
-        for others in (None, images[~may])
+        for others in (None, images[~trainable])
     ]
     return pd.concat(found, ignore_index=True)
 
 
-def _known(experiment: Experiment, images: pd.DataFrame) -> None:
+def _check_images(experiment: Experiment, images: pd.DataFrame) -> None:
+    """Raise UserErrors if a source has no images, a label is unknown, or the shares are too big."""
+    sources = set(images["source"])
     found = [
         UserError(
             f"source `{name}` has no images",
             where=IMAGE_TABLE.path,
             hint="run `dvc repro download`",
         )
-        for name in experiment.data.sources()
-        if name not in set(images["source"])
+        for name in experiment.data.list_sources()
+        if name not in sources
     ]
     unknown = images[~images["label"].isin(experiment.classes)].drop_duplicates(["source", "label"])
     found += [
@@ -182,15 +195,18 @@ def _known(experiment: Experiment, images: pd.DataFrame) -> None:
             UserError(
                 f"validation and test leave nothing of `{min(both)}` to train on",
                 where="params.yaml: split",
-                hint="their sum must be below 1 where a source is both trained and tested on",
+                hint="their sum must be below 1 if a source is both trained and tested on",
             )
         )
     if found:
         raise UserErrors(found)
 
 
-def _complete(experiment: Experiment, images: pd.DataFrame, manifest: pd.DataFrame) -> None:
-    """Every training set has all classes in training, and in validation where that is needed."""
+def _check_classes(experiment: Experiment, images: pd.DataFrame, manifest: pd.DataFrame) -> None:
+    """Raise UserErrors if a class of a training set has no image in a part that needs one.
+
+    Validation needs all classes if a variant with this training set selects its epoch.
+    """
     first = next(iter(experiment.data.training_sets))
     selecting = {
         (row.training_set or first)
@@ -202,18 +218,19 @@ def _complete(experiment: Experiment, images: pd.DataFrame, manifest: pd.DataFra
     for name, sources in experiment.data.training_sets.items():
         rows = manifest[manifest["source"].isin(sources)]
         for part in ("train", "validation") if name in selecting else ("train",):
-            there = set(rows.loc[rows["split"] == part, "label"])
+            present = set(rows.loc[rows["split"] == part, "label"])
             for label in experiment.classes:
-                if label not in there:
-                    all_of = images[images["source"].isin(sources) & (images["label"] == label)]
-                    found.append(_lacking(name, part, label, all_of))
+                if label not in present:
+                    indexed = images["source"].isin(sources) & (images["label"] == label)
+                    found.append(_describe_missing_class(name, part, label, images[indexed]))
     if found:
         raise UserErrors(found)
 
 
-def _lacking(name: str, part: str, label: str, images: pd.DataFrame) -> UserError:
+def _describe_missing_class(name: str, part: str, label: str, images: pd.DataFrame) -> UserError:
+    """Return the error for a class without an image. images: those of the class, in any part."""
     broken = images[images["problem"] != ""]
-    parts = {"train": "to train on", "validation": "for validation (an epoch is selected)"}
+    purposes = {"train": "to train on", "validation": "for validation (an epoch is selected)"}
     hint = "raise split.validation, add images, or set training.selection: last"
     if part == "train":
         hint = "add a source of this class that is not only tested on"
@@ -221,13 +238,14 @@ def _lacking(name: str, part: str, label: str, images: pd.DataFrame) -> UserErro
         first = broken.iloc[0]
         hint = f"{len(broken)} cannot be used, e.g. {first['file']}: {first['problem']}"
     return UserError(
-        f"has no image of class `{label}` {parts[part]}; its sources have {len(images)}",
+        f"has no image of class `{label}` {purposes[part]}. Its sources have {len(images)}",
         where=f"params.yaml: data.training_sets.{name}",
         hint=hint,
     )
 
 
-def _summary(images: pd.DataFrame, usable: pd.DataFrame, trained: Collection[str]) -> str:
+def _summarize(images: pd.DataFrame, usable: pd.DataFrame, trained: Collection[str]) -> str:
+    """Return a table of image counts by source, class and part."""
     rows = usable.assign(split=usable["split"].replace("", "unused"))
     counts = pd.crosstab([rows["source"], rows["label"]], rows["split"])
     parts = ["train", "validation", "test", "unused"]
@@ -240,5 +258,5 @@ def _summary(images: pd.DataFrame, usable: pd.DataFrame, trained: Collection[str
         lines.append(f"{dropped} images of training sources belong to test images and are not used")
     broken = int(np.count_nonzero(images["problem"] != ""))
     if broken:
-        lines.append(f"{broken} images cannot be used; the check stage names them")
+        lines.append(f"{broken} images cannot be used. The check stage names them")
     return "\n".join(lines)

@@ -1,47 +1,44 @@
-"""What is minimised: a loss of cyborg/losses with its options, and what it asks for besides."""
+"""Turn a loss of cyborg/losses, with its options, into the module that training minimises."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from cyborg.losses._base import Loss, LossOutput
+from cyborg.losses._module import SaliencyLoss
 from cyborg.models.network import NetworkOutput
 from cyborg.training.batches import Batch
 
 
 class Objective(nn.Module):
-    """A loss as a module: its parameters are what the loss learns itself, mostly nothing.
+    """A loss of batches, whose parameters are those that the loss learns itself (mostly none).
 
-    loss: a member of cyborg/losses; options: those of its schema; image_size, map_size: of the
-    network;
-    seed: decides first values of what is learned.
+    loss: a member of cyborg/losses. options: its options, as in params.yaml. image_size, map_size:
+    those of the network. seed: decides the first values of the parameters.
     """
 
     def __init__(
         self,
         loss: Loss,
-        options: dict[str, Any],
+        options: Mapping[str, Any],
         image_size: int,
         map_size: tuple[int, int],
         seed: int,
     ):
         super().__init__()
-        checked = loss.options.model_validate(options).model_dump()
-        self.loss: Callable[..., LossOutput] = partial(loss.function, **checked)
+        self.loss = SaliencyLoss(
+            loss, image_size=image_size, map_size=map_size, seed=seed, **options
+        )
         self.extras = loss.extras
-        # Side lengths of the human maps that the loss wants.
+        # Height and width of the human maps that the loss compares.
         full = loss.map_size == "images"
         self.map_size = (image_size, image_size) if full else map_size
-        self.learned: nn.Module | None = None
-        if loss.create_module is not None:
-            self.learned = loss.create_module(image_size, map_size, seed)
 
-    def prepared(self, normalised: Tensor) -> Tensor:
-        """The network's input, made to require its gradient where the loss takes one."""
+    def prepare_inputs(self, normalised: Tensor) -> Tensor:
+        """Return the network's input, which requires its gradient if the loss needs it."""
         return normalised.requires_grad_("images" in self.extras)
 
     def forward(
@@ -51,15 +48,20 @@ class Objective(nn.Module):
         inputs: Tensor,
         network: Callable[[Tensor], NetworkOutput],
     ) -> LossOutput:
-        """The loss of a batch; `inputs` gave `output`, `network` is there to be asked again."""
-        offered = {"images": inputs, "network": network, "sample_weight": batch.weight}
-        return self.loss(
+        """Return the loss of a batch.
+
+        inputs: the network's input, of which `output` was computed. network: computes the output
+        of other inputs, for losses that need it.
+        """
+        result: LossOutput = self.loss(
             output.logits,
             batch.labels,
             output.features,
             output.weight,
             batch.saliency,
             present=batch.present,
-            **{name: offered[name] for name in self.extras},
-            **({"learned": self.learned} if self.learned is not None else {}),
+            images=inputs,
+            network=network,
+            sample_weight=batch.weight,
         )
+        return result

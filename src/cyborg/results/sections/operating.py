@@ -25,17 +25,16 @@ def render_operating(context: ReportContext) -> str:
             runs = str(part["runs"].iloc[0])
             rows.append([str(name), str(architecture), str(variant), runs, *cells])
     *others, positive = context.experiment.classes
-    negatives = " or ".join(others)
+    definitions = " ".join(f"{value.head}: {value.meaning}." for value in shown)
     return render_html("<h2>Operating points</h2>") + render_table(
         ["test set", "architecture", "variant", "runs", *(value.head for value in shown)],
         rows,
         3,
-        f"APCER: share of the images of {positive} that are not recognised; BPCER: share of those "
-        f"of {negatives} that are taken for {positive}. EER, APCER₅ and APCER₁₀ (at a BPCER of at "
-        f"most 5 % and 10 %) take their threshold from the images of {negatives} in the same test "
-        "set: they describe the ranking. “At ½”: at probability 0.5, a threshold that is fixed "
-        "beforehand. ECE: expected calibration error. “–”: the set has too few images for that "
-        "rate.",
+        f"{definitions} Positives are the images of {positive}, negatives those of "
+        f"{' or '.join(others)}. APCER: share of positives that are missed; BPCER: share of "
+        "negatives that are called positive. A threshold that is taken from the images of the "
+        "same set describes the ranking, not a deployed detector. “–”: the set has too few images "
+        "for that rate.",
     )
 
 
