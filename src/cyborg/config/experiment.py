@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from cyborg.common.schema import Parameters
 from cyborg.config.evaluation import Evaluation
 from cyborg.config.networks import NetworkOptions
-from cyborg.config.saliency import Maps
+from cyborg.config.saliency import MapRecipe
 from cyborg.config.training import Training
 
 NAME = r"^[a-z0-9][a-z0-9_]*$"
@@ -181,7 +181,7 @@ class Experiment(Parameters):
     )
     data: Data = Field(description="which sources are trained and tested on")
     phantom: Phantom = Field(Phantom(), description="how the procedural faces are drawn")
-    saliency: dict[str, Maps] = Field({}, description="map sets: name and recipe")
+    saliency: dict[str, MapRecipe] = Field({}, description="map sets: name and recipe")
     split: Split = Field(Split(), description="training, validation, test")
     check: Check = Field(Check(), description="audit of the data")
     pack: Pack = Field(Pack(), description="decoding")
