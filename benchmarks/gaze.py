@@ -26,11 +26,12 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from cyborg.config.saliency import Maps
+from cyborg.config.saliency import MapRecipe
 from cyborg.saliency import agreement
-from cyborg.saliency.aggregate import render
+from cyborg.saliency.aggregate import render_map
+from cyborg.saliency.annotated import AnnotatedImage
 from cyborg.saliency.annotation import Annotation
-from cyborg.saliency.gather import Annotated, gather
+from cyborg.saliency.gather import gather_images
 
 FILES = {
     "OSIE, eyes": ("eye_tracking/osie/fixations.mat", "eye_tracking/osie/stimuli_400"),
@@ -67,20 +68,20 @@ class Agreed:
 
 
 @cache
-def recorded(folder: Path, name: str) -> list[Annotated]:
+def recorded(folder: Path, name: str) -> list[AnnotatedImage]:
     """The images of a set of FILES with what was recorded, in pixels of the images at hand."""
     path, images = FILES[name]
     # The images of OSIE are here at half their size.
-    return gather(folder / path, folder / images, "auto", Maps(on_size="scale"))
+    return gather_images(folder / path, folder / images, "auto", MapRecipe(on_size="scale"))
 
 
-def drawn(pictures: list[Annotated], exchanged: bool = False, **gaze: Any) -> ByImage:
+def drawn(pictures: list[AnnotatedImage], exchanged: bool = False, **gaze: Any) -> ByImage:
     """Maps, float32 [H,W], 0..255, by the stem of the image; gaze: keys of the recipe's `gaze`."""
-    maps = Maps.model_validate({"on_size": "scale", "gaze": gaze})
+    recipe = MapRecipe.model_validate({"on_size": "scale", "gaze": gaze})
     found = {}
     for picture in pictures:
         said = [_exchanged(a) if exchanged else a for a in picture.annotations]
-        found[picture.stem] = render(said, picture.size, maps, "").map.astype(np.float32)
+        found[picture.stem] = render_map(said, picture.size, recipe, "").map.astype(np.float32)
     return found
 
 
@@ -110,9 +111,9 @@ def by_their_rule(folder: Path) -> ByImage:
 def measured(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """CC and SIM of two maps [H,W], as `cyborg agreement` measures them."""
     stack = np.stack((one.ravel(), other.ravel()))
-    alike, common = agreement.standardised(stack), agreement.shares(stack)
-    cc = agreement.correlation(alike[0], alike[1:])
-    return float(cc[0]), float(agreement.similarity(common[0], common[1:])[0])
+    alike, common = agreement.standardize_maps(stack), agreement.divide_by_sum(stack)
+    cc = agreement.correlate_maps(alike[0], alike[1:])
+    return float(cc[0]), float(agreement.intersect_histograms(common[0], common[1:])[0])
 
 
 def each(ours: ByImage, theirs: ByImage) -> np.ndarray:

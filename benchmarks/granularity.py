@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from cyborg.saliency.agreement import correlation, standardised
+from cyborg.saliency.agreement import correlate_maps, standardize_maps
 
 
 def cells(grey: np.ndarray, size: int, count: int) -> np.ndarray:
@@ -34,8 +34,8 @@ def cells(grey: np.ndarray, size: int, count: int) -> np.ndarray:
 
 def alike(one: np.ndarray, other: np.ndarray) -> float:
     """Pearson correlation of two maps of one size."""
-    both = standardised(np.stack((one.ravel(), other.ravel())).astype(np.float32))
-    return float(correlation(both[0], both[1:])[0])
+    both = standardize_maps(np.stack((one.ravel(), other.ravel())).astype(np.float32))
+    return float(correlate_maps(both[0], both[1:])[0])
 
 
 def compared(project: Path, reference: str, size: int, count: int) -> pd.DataFrame:

@@ -19,7 +19,9 @@ import time
 from pathlib import Path
 
 from cyborg.common.files import write_json
-from cyborg.grid.layout import cell_name, planned
+from cyborg.config.networks import NetworkSpec
+from cyborg.grid.kinds.wait import WaitSpec
+from cyborg.grid.layout import cell_path, list_planned
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STAGE = """stages:
@@ -42,21 +44,23 @@ def main() -> None:
         shutil.copytree(REPOSITORY / "workflow", root / "workflow")
         (root / "dvc.yaml").write_text(STAGE)
         for seed in range(cells):
-            spec = {
-                "kind": "wait",
-                "architecture": {"name": "none"},
-                "variant": "waiting",
-                "seed": seed,
-                "seconds": 0,
-                "parents": [],
-            }
-            write_json(root / "plan/wait" / f"{cell_name(spec)}.json", spec)
+            spec = WaitSpec(
+                architecture=NetworkSpec(name="none", network="none", image_size=32),
+                variant="waiting",
+                classes=("bona_fide", "synthetic"),
+                seed=seed,
+                seconds=0,
+                inputs="",
+                code="",
+                parents=(),
+            )
+            write_json(root / "plan" / f"{cell_path(spec)}.json", spec.to_json())
         timed(root, "git", "init", "-q")
         timed(root, "dvc", "init", "-q")
         first = timed(root, "dvc", "repro")
         nothing = timed(root, "dvc", "repro")
         shutil.rmtree(root / "runs")
-        specs = list(planned(root, "wait").values())
+        specs = list(list_planned(root, "wait").values())
         start = time.perf_counter()
         for spec in specs[: cells // 10]:
             timed(root, sys.executable, "-m", "cyborg", "cell", str(spec))

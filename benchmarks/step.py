@@ -35,7 +35,7 @@ from cyborg.models.network import build
 from cyborg.training import train
 from cyborg.training.batches import Epochs, Samples
 from cyborg.training.checkpoint import Checkpoint
-from cyborg.training.machine import device, environment, prepare
+from cyborg.training.machine import choose_device, configure_torch, describe_environment
 from cyborg.training.objective import Objective
 
 MAP = {"resnet50": 7, "densenet121": 7}
@@ -45,7 +45,7 @@ def published(
     name: str, pixels: np.ndarray, labels: np.ndarray, maps: np.ndarray, size: int
 ) -> Any:
     """A function that trains on all images once, the published way, and its network."""
-    where = device()
+    device = choose_device()
     if name == "resnet50":
         network: Any = torchvision.models.resnet50(weights=None)
         network.fc = nn.Linear(network.fc.in_features, 2)
@@ -56,7 +56,7 @@ def published(
         network.classifier = nn.Linear(network.classifier.in_features, 2)
         features = network.features  # a second forward pass
         weight = network.classifier.weight
-    network.to(where).train()
+    network.to(device).train()
     optimiser = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-6)
     samples = [
         (torch.from_numpy(p).permute(2, 0, 1).float() / 255, int(k), torch.from_numpy(m).float())
@@ -67,7 +67,7 @@ def published(
         order = torch.randperm(len(samples)).tolist()
         for start in range(0, len(order), size):
             (batch,) = published_way.batches(samples, size, order[start : start + size])
-            images, classes, human = (part.to(where) for part in batch)
+            images, classes, human = (part.to(device) for part in batch)
             published_way.step(network, features, weight, optimiser, (images, classes, human))
 
     return epoch
@@ -82,25 +82,25 @@ def ours(
     maps: np.ndarray,
 ) -> Callable[[], None]:
     """A function that trains on all images once, with a loss of this project."""
-    where = device()
+    device = choose_device()
     architecture = resolve_network(name, NetworkOptions(weights="none"))
     network = build(architecture, classes=2, seed=0)
-    network.to(memory_format=torch.channels_last).to(where)
+    network.to(memory_format=torch.channels_last).to(device)
     objective = Objective(LOSSES.find(loss), {}, network.image_size, network.map_size, 0)
     rows = np.arange(len(pixels))
     data = Epochs(
-        Samples(pixels, labels, maps, rows, device=where), rows, training, network.map_size, 0
+        Samples(pixels, labels, maps, rows, device=device), rows, training, network.map_size, 0
     )
 
     def epoch() -> None:
-        train.train(network, objective, data, None, training, 0, Checkpoint(None))  # type: ignore
+        train.train_network(network, objective, data, None, training, 0, Checkpoint(None))  # type: ignore
 
     return epoch
 
 
 def timed(call: Callable[[], None]) -> float:
     """Seconds that a call takes: on a GPU until it has finished, else of the processor."""
-    if device().type == "cpu":
+    if choose_device().type == "cpu":
         start = time.process_time()
         call()
         return time.process_time() - start
@@ -121,10 +121,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds, after one to warm up")
     parser.add_argument("--compile", action="store_true", help="compile our networks")
     options = parser.parse_args()
-    prepare(device())
+    configure_torch(choose_device())
     # The published way knows neither validation without images nor deterministic algorithms.
-    train.validate = lambda *_: dict.fromkeys(train.MEASURES, math.nan)
-    print(", ".join(f"{key} {value}" for key, value in environment(device()).items()))
+    train.validate_network = lambda *_: dict.fromkeys(train.MEASURES, math.nan)
+    machine = describe_environment(choose_device())
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
     columns = "network | precision | published | ours, cross-entropy | ours, CYBORG"
     print(f"\n| {columns} | published / ours | CYBORG / cross-entropy |\n{'|---' * 7}|")
     rng = np.random.default_rng(0)

@@ -35,14 +35,14 @@ from torch import nn
 import published_way
 from cyborg.config.experiment import Experiment
 from cyborg.config.networks import NetworkOptions
-from cyborg.evaluation.evaluate import forward
-from cyborg.grid.plan import Inputs, specifications
+from cyborg.evaluation.evaluate import score_images
+from cyborg.grid.plan import Inputs, Planner
 from cyborg.models.architectures import resolve_network
 from cyborg.models.network import build
 from cyborg.pack.pack import pack
-from cyborg.training.machine import device, environment, prepare
+from cyborg.training.machine import choose_device, configure_torch, describe_environment
 from cyborg.training.train import train_cell
-from cyborg.training.validation import Images
+from cyborg.training.validation import PackedImages
 
 SIDE, INPUT, MAP = 1024, 224, 7
 PAPER = {"train": 1_821, "validation": 20_000}
@@ -130,7 +130,8 @@ def whole_run(network: str, counts: dict[str, int], epochs: int) -> None:
         start = time.perf_counter()
         pack(experiment(network, epochs), root)
         packing = time.perf_counter() - start
-        (spec, _) = specifications(experiment(network, epochs), Inputs.read(root))
+        planner = Planner(experiment(network, epochs), Inputs.read(root))
+        spec = planner.plan_training("cyborg", network, seed=1)
         (root / "out").mkdir()
         start = time.perf_counter()
         train_cell(spec, root / "out", root)
@@ -161,8 +162,8 @@ def scoring(network: str, images: int, models: int) -> None:
         start = time.perf_counter()
         pack(experiment(network, 1), root)
         for model in ours_of:
-            model.to(memory_format=torch.channels_last).to(device()).eval()
-            forward(model, Images.of(root, INPUT, sorted(table["image"])))
+            model.to(memory_format=torch.channels_last).to(choose_device()).eval()
+            score_images(model, PackedImages.find(root, INPUT, sorted(table["image"])))
         ours = time.perf_counter() - start
     print(
         f"scoring, {network}, {models} models, {images} images of {SIDE} pixels: published "
@@ -220,10 +221,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=40, help="images of `scoring`")
     parser.add_argument("--models", type=int, default=10)
     options = parser.parse_args()
-    prepare(device())
+    configure_torch(choose_device())
     # The published way knows no deterministic algorithms.
     torch.set_deterministic_debug_mode("default")
-    print(", ".join(f"{key} {value}" for key, value in environment(device()).items()))
+    machine = describe_environment(choose_device())
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
     if "run" in options.parts:
         counts = {"train": options.train, "validation": options.validation}
         whole_run(options.network, counts, options.epochs)

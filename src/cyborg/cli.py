@@ -181,6 +181,6 @@ def _saliency(name: str) -> Callable[[Any], None]:
     def run(options: Any) -> None:
         from cyborg.saliency import commands
 
-        commands.main(options, name)
+        commands.run_command(options, name)
 
     return run

@@ -22,7 +22,7 @@ from cyborg.catalogue.sources import Source, catalogue
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.config.experiment import Experiment
 from cyborg.download.download import download
-from cyborg.grid.plan import Inputs
+from cyborg.grid.plan import Inputs, Selection
 from cyborg.losses.perceptual_weight import perceptual_weight_loss
 from cyborg.pack.dataset import read_manifest_rows
 from cyborg.split.split import split
@@ -315,7 +315,7 @@ def test_only_cells_that_use_weights_depend_on_them():
     other = manifest.assign(sample_weight=[2.0, np.nan])
 
     def digest(rows: pd.DataFrame, weights: bool) -> str:
-        return Inputs(rows, packs).digest(["s"], ["train"], 32, [], weights)
+        return Inputs(rows, packs).digest(Selection(("s",), ("train",), 32, (), weights))
 
     assert digest(manifest, True) != digest(other, True)
     assert digest(manifest, False) == digest(other, False)

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from cyborg.common.errors import UserError
-from cyborg.evaluation.evaluate import alignment, evaluate_cell
+from cyborg.config.evaluation import EvaluateSpec
+from cyborg.evaluation.evaluate import evaluate_cell, measure_alignment
 from cyborg.models.network import Network, build
 from cyborg.models.trained import load_trained
 from tiny_project import CLASSES, SIZE, architecture, evaluate_spec, project, save
@@ -39,7 +40,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def run(spec: dict[str, Any], root: Path, name: str = "cell") -> Path:
+def run(spec: EvaluateSpec, root: Path, name: str = "cell") -> Path:
     out = root.parent / name
     out.mkdir()
     evaluate_cell(spec, out, root)
@@ -133,7 +134,7 @@ def test_alignment_by_hand() -> None:
     cam = torch.tensor([[[0.0, 1.0], [2.0, 3.0]]])
     human = torch.tensor([[[0, 0], [7, 7]]], dtype=torch.uint8)
     for shifted in (cam, cam * 10 - 4):  # neither scale nor level matter
-        correlation, inside, chance = alignment(shifted, human)
+        correlation, inside, chance = measure_alignment(shifted, human)
         assert correlation.item() == pytest.approx(2 / 5**0.5)
         assert inside.item() == pytest.approx(5 / 6)
         assert chance.item() == pytest.approx(1 / 2)
@@ -143,7 +144,7 @@ def test_a_map_is_brought_to_the_size_of_the_cam() -> None:
     """A region of 1 x 2 in 4 x 4 pixels covers a half of one of the four cells of the CAM."""
     human = torch.zeros((1, 4, 4), dtype=torch.uint8)
     human[0, 0, :2] = 255
-    _, inside, chance = alignment(torch.tensor([[[3.0, 1.0], [0.0, 0.0]]]), human)
+    _, inside, chance = measure_alignment(torch.tensor([[[3.0, 1.0], [0.0, 0.0]]]), human)
     assert inside.item() == pytest.approx(3 / 4 / 2)
     assert chance.item() == pytest.approx(1 / 8)
 
@@ -154,11 +155,11 @@ def test_constant_maps_have_no_correlation() -> None:
     full = torch.full((1, 4, 4), 200, dtype=torch.uint8)
     part = torch.zeros((1, 4, 4), dtype=torch.uint8)
     part[0, 1] = 9
-    correlation, inside, chance = alignment(flat, part)
+    correlation, inside, chance = measure_alignment(flat, part)
     assert np.isnan(correlation.item())
     assert np.isnan(inside.item())
     assert chance.item() == pytest.approx(1 / 4)
-    correlation, inside, chance = alignment(rising, full)
+    correlation, inside, chance = measure_alignment(rising, full)
     assert np.isnan(correlation.item())
     assert (inside.item(), chance.item()) == (1, 1)
 
@@ -167,7 +168,7 @@ def test_a_uniform_region_is_worth_its_chance() -> None:
     cam = torch.rand((200, 7, 7), generator=torch.Generator().manual_seed(0))
     human = torch.zeros((200, 50, 50), dtype=torch.uint8)
     human[:, 10:30, 5:45] = 1
-    correlation, inside, chance = alignment(cam, human)
+    correlation, inside, chance = measure_alignment(cam, human)
     assert abs(inside.mean() - chance.mean()) < 0.02
     assert abs(correlation.mean()) < 0.05
 
@@ -201,7 +202,9 @@ def test_the_map_is_that_of_the_last_class(root: Path) -> None:
     assert not np.allclose(g["cams"], unit(first), atol=0.1)
     table = pd.read_parquet(out / "alignment.parquet").set_index(["set", "image"])
     marked = np.flatnonzero(g["maps"].any((1, 2)))
-    expected = alignment(torch.from_numpy(last[marked]), torch.from_numpy(g["maps"][marked]))
+    expected = measure_alignment(
+        torch.from_numpy(last[marked]), torch.from_numpy(g["maps"][marked])
+    )
     for n, correlation in zip(marked, expected[0], strict=True):
         found = table.loc[(g["sets"][n], g["names"][n]), "correlation"]
         assert found == pytest.approx(correlation, abs=1e-4)

@@ -1,4 +1,4 @@
-"""The grid's parts: import closures, fingerprints, finished folders, locks."""
+"""The grid's parts: import collect_moduless, fingerprints, finished folders, locks."""
 
 from __future__ import annotations
 
@@ -6,36 +6,30 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cells import wait_spec
 from cyborg.common.closure import collect_modules, hash_code
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_json
 from cyborg.grid.cell import run_cell
-from cyborg.grid.kinds._base import CellKind
-from cyborg.grid.layout import cell_name, finished, intact, planned, specification
+from cyborg.grid.kinds import wait
+from cyborg.grid.layout import cell_path, is_intact, list_finished, list_planned, read_spec
 from cyborg.grid.run import run_grid
-from cyborg.grid.store import restore, set_aside
+from cyborg.grid.store import restore_cells, set_aside_cells
 from paths import REPOSITORY
 
 
-def waiting(root: Path, seeds: int = 1, **extra: object) -> list[Path]:
-    """Specifications of cells that do nothing, written to plan/wait."""
+def write_waiting(root: Path, seeds: int = 1, seconds: float = 0) -> list[Path]:
+    """Write specifications of cells that do nothing to plan/wait."""
     paths = []
     for seed in range(seeds):
-        spec = {
-            "kind": "wait",
-            "architecture": {"name": "none"},
-            "variant": "waiting",
-            "seed": seed,
-            "seconds": 0,
-            "parents": [],
-            **extra,
-        }
-        paths.append(root / "plan/wait" / f"{cell_name(spec)}.json")
-        write_json(paths[-1], spec)
+        spec = wait_spec(seed, seconds)
+        paths.append(root / "plan" / f"{cell_path(spec)}.json")
+        write_json(paths[-1], spec.to_json())
     return paths
 
 
@@ -106,17 +100,16 @@ def test_help_imports_no_torch():
 
 
 def test_a_specification_edited_by_hand_is_refused(tmp_path: Path):
-    (path,) = waiting(tmp_path)
-    spec = specification(path)
-    path.write_text(json.dumps(spec | {"seconds": 1}))
+    (path,) = write_waiting(tmp_path)
+    path.write_text(json.dumps(read_spec(path).to_json() | {"seconds": 1}))
     with pytest.raises(UserError, match="fingerprint"):
         run_cell(path, tmp_path)
 
 
 def test_a_cell_is_run_once_and_leaves_nothing_else(tmp_path: Path):
-    (path,) = waiting(tmp_path)
+    (path,) = write_waiting(tmp_path)
     folder = run_cell(path, tmp_path)
-    assert intact(folder)
+    assert is_intact(folder)
     changed = (folder / "MANIFEST.json").stat().st_mtime_ns
     assert run_cell(path, tmp_path) == folder
     assert (folder / "MANIFEST.json").stat().st_mtime_ns == changed
@@ -126,7 +119,7 @@ def test_a_cell_is_run_once_and_leaves_nothing_else(tmp_path: Path):
 
 @pytest.mark.parametrize("damage", ["truncate", "remove", "add", "manifest"])
 def test_a_damaged_folder_is_seen_and_made_anew(tmp_path: Path, damage: str):
-    (path,) = waiting(tmp_path)
+    (path,) = write_waiting(tmp_path)
     folder = run_cell(path, tmp_path)
     done = folder / "done.txt"
     if damage == "truncate":
@@ -137,13 +130,13 @@ def test_a_damaged_folder_is_seen_and_made_anew(tmp_path: Path, damage: str):
         (folder / "more.txt").write_text("")
     else:
         (folder / "MANIFEST.json").write_text("{")
-    assert not intact(folder)
+    assert not is_intact(folder)
     run_cell(path, tmp_path)
-    assert intact(folder)
+    assert is_intact(folder)
 
 
 def test_two_processes_do_not_run_one_cell_twice(tmp_path: Path):
-    (path,) = waiting(tmp_path, seconds=1)
+    (path,) = write_waiting(tmp_path, seconds=1)
     changed = []
 
     def one() -> None:
@@ -164,22 +157,23 @@ def test_a_full_disk_is_said_and_leaves_no_cell(tmp_path: Path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "model.safetensors")
 
-    monkeypatch.setattr("cyborg.grid.kinds.wait.CELL_KIND", CellKind(full))
-    (path,) = waiting(tmp_path)
+    broken = replace(wait.CELL_KIND, run=full)
+    monkeypatch.setattr(wait, "CELL_KIND", broken)
+    (path,) = write_waiting(tmp_path)
     with pytest.raises(UserError, match="No space left"):
         run_cell(path, tmp_path)
-    assert finished(tmp_path, "wait") == {}
+    assert list_finished(tmp_path, "wait") == {}
 
 
 def test_cells_set_aside_come_back(tmp_path: Path):
     names = []
-    for path in waiting(tmp_path, seeds=2):
+    for path in write_waiting(tmp_path, seeds=2):
         run_cell(path, tmp_path)
         names.append("/".join(path.with_suffix("").parts[-4:]))
-    set_aside(tmp_path, "wait", names)
-    assert finished(tmp_path, "wait") == {}
-    assert restore(tmp_path, "wait", names) == sorted(names)
-    assert sorted(finished(tmp_path, "wait")) == sorted(names)
+    set_aside_cells(tmp_path, "wait", names)
+    assert list_finished(tmp_path, "wait") == {}
+    assert restore_cells(tmp_path, "wait", names) == sorted(names)
+    assert sorted(list_finished(tmp_path, "wait")) == sorted(names)
 
 
 @pytest.mark.slow
@@ -187,13 +181,13 @@ def test_run_grid_runs_what_is_missing_and_prunes_the_rest(tmp_path: Path, monke
     import shutil
 
     shutil.copytree(REPOSITORY / "workflow", tmp_path / "workflow")
-    waiting(tmp_path, seeds=3)
+    write_waiting(tmp_path, seeds=3)
     assert "3 cells run" in run_grid("wait", tmp_path)
     assert "0 cells run, 0 restored, 3 kept" in run_grid("wait", tmp_path)
     shutil.rmtree(tmp_path / "plan")
-    waiting(tmp_path, seeds=2)
+    write_waiting(tmp_path, seeds=2)
     assert "2 kept, 1 pruned" in run_grid("wait", tmp_path)
-    assert sorted(finished(tmp_path, "wait")) == sorted(planned(tmp_path, "wait"))
+    assert sorted(list_finished(tmp_path, "wait")) == sorted(list_planned(tmp_path, "wait"))
 
 
 def test_nothing_planned_is_an_error(tmp_path: Path):

@@ -9,8 +9,12 @@ import numpy as np
 import pandas as pd
 
 from cyborg.common.files import write_json
+from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
-from cyborg.grid.layout import cell_name
+from cyborg.config.networks import NetworkOptions
+from cyborg.config.training import TrainSpec
+from cyborg.grid.layout import cell_name, cell_path
+from cyborg.models.architectures import resolve_network
 
 SETS = {"kind_a": ["real", "made_a"], "kind_b": ["real", "made_b"], "kind_c": ["real", "made_c"]}
 # How far synthetic scores lie above bona fide ones, per variant.
@@ -52,23 +56,37 @@ def make(
         for v, (variant, row) in enumerate(params.variants.items()):
             for seed in params.seeds:
                 random = np.random.default_rng([a, v, seed])
-                train: dict[str, Any] = {
-                    "kind": "train",
-                    "architecture": {"name": architecture},
+                shared = {
+                    "architecture": resolve_network(architecture, NetworkOptions(weights="none")),
                     "variant": variant,
+                    "classes": params.classes,
                     "seed": seed,
+                    "inputs": "",
+                    "code": "",
+                }
+                train = TrainSpec.model_validate({
+                    **shared,
                     "training_set": "main",
                     "sources": ["made_a", "real"],
                     "saliency": row.saliency,
                     "control": row.control,
                     "prepare": [],
                     "loss": {"name": row.loss, "options": {}},
-                }
-                evaluate = {**train, "kind": "evaluate", "train": cell_name(train)}
+                    "training": {},
+                    "parents": [],
+                })  # fmt: skip
+                evaluate = EvaluateSpec.model_validate({
+                    **shared,
+                    "train": cell_name(train),
+                    "test_sets": params.data.test_sets,
+                    "maps": ["human"],
+                    "evaluation": {},
+                    "parents": [cell_path(train)],
+                })  # fmt: skip
                 for spec in (train, evaluate):
-                    write_json(root / "plan" / spec["kind"] / f"{cell_name(spec)}.json", spec)
-                _trained(root / "runs" / "train" / cell_name(train), random, SHIFT[variant])
-                folder = root / "runs" / "evaluate" / cell_name(evaluate)
+                    write_json(root / "plan" / f"{cell_path(spec)}.json", spec.to_json())
+                _trained(root / "runs" / cell_path(train), random, SHIFT[variant])
+                folder = root / "runs" / cell_path(evaluate)
                 _scored(folder, random, SHIFT[variant], images, variant != "cross_entropy")
                 if gallery:
                     _gallery(folder, random)

@@ -70,7 +70,11 @@ def count_habits(text: str) -> Habits:
 
 
 def strip_markdown_code(text: str) -> str:
-    """Return a page without fenced blocks, indented formulas, code spans and comments."""
+    """Return a page without fenced blocks, indented formulas, code spans and comments.
+
+    In tables, semicolons separate the parts of a cell and are commas here.
+    """
+    text = re.sub(r"^\|.*$", lambda row: row[0].replace(";", ","), text, flags=re.MULTILINE)
     text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"^ {4}.*$", "", text, flags=re.MULTILINE)

@@ -50,7 +50,7 @@ TEXTS = [
 ]  # fmt: skip
 
 
-def mutated(data: bytes, random: Random) -> bytes:
+def mutate(data: bytes, random: Random) -> bytes:
     """Change a file's bytes and tokens, which mostly breaks it, or its values, which does not."""
     changes = (_bytes, _token) if random.random() < 0.3 else (_value,)
     for _ in range(random.randint(1, 4)):

@@ -1,4 +1,4 @@
-"""What the tests of the annotation readers share: files, and pixels by brute force."""
+"""Help the tests of the annotation readers: sample files, areas, and pixels by brute force."""
 
 from __future__ import annotations
 
@@ -15,49 +15,53 @@ import pytest
 
 from cyborg.common.errors import UserError
 from cyborg.common.families import FORMATS
-from cyborg.saliency.annotation import Annotation, Shape
+from cyborg.saliency.annotation import Annotation, Point, Shape
 from paths import REPOSITORY, SHARED
 
-HERE = REPOSITORY / "tests" / "saliency" / "formats" / "examples"
-ANNOTATIONS = SHARED / "data" / "annotations"
+# Files besides the example in each format's module, in a folder per format.
+EXAMPLES = REPOSITORY / "tests" / "saliency" / "formats" / "examples"
+# Real files of many tools, which are not part of the repository.
+SAMPLES = SHARED / "data" / "annotations"
 
 
-def real(*parts: str) -> Path:
-    """A file of the shared annotation samples; skips the test where they are absent."""
-    if not ANNOTATIONS.is_dir():
+def find_sample(*parts: str) -> Path:
+    """Return a file of the real samples; skip the test if they are not on this machine."""
+    if not SAMPLES.is_dir():
         pytest.skip("the folder of real annotation files is not here")
-    return ANNOTATIONS.joinpath(*parts)
+    return SAMPLES.joinpath(*parts)
 
 
-def files(*patterns: str) -> list[Any]:
-    paths = [path for pattern in patterns for path in sorted(ANNOTATIONS.glob(pattern))]
-    return [pytest.param(path, id=path.relative_to(ANNOTATIONS).as_posix()) for path in paths]
+def list_samples(*patterns: str) -> list[Any]:
+    """Return the real samples that match, as parameters of a test."""
+    paths = [path for pattern in patterns for path in sorted(SAMPLES.glob(pattern))]
+    return [pytest.param(path, id=path.relative_to(SAMPLES).as_posix()) for path in paths]
 
 
 def read(name: str, path: Path, images: Path | None = None) -> list[Annotation]:
-    reader = FORMATS.find(name)
-    return list(reader.read(path, images))
+    """Return what the reader of a format finds in a file or folder."""
+    return list(FORMATS.find(name).read(path, images))
 
 
-def recognised(path: Path) -> list[str]:
-    """Names of the formats that recognise a file, the general ones only where no other does."""
+def recognise(path: Path) -> list[str]:
+    """Return the formats that recognise a file; the general ones only if no other does."""
     head = path.read_bytes()[: 64 * 1024] if path.is_file() else b""
-    readers = {name: FORMATS.find(name) for name in FORMATS.names()}
-    found = [name for name, reader in readers.items() if reader.recognise(path, head)]
-    return [name for name in found if not readers[name].general] or found
+    records = {name: FORMATS.find(name) for name in FORMATS.names()}
+    found = [name for name, record in records.items() if record.recognise(path, head)]
+    return [name for name in found if not records[name].general] or found
 
 
-def filled(shapes: Iterable[Shape], width: int, height: int) -> np.ndarray:
-    """Union of shapes, bool [H,W], each pixel's centre tested on its own (even-odd)."""
+def fill_shapes(shapes: Iterable[Shape], width: int, height: int) -> np.ndarray:
+    """Return the union of shapes, bool [H,W]; the centre of each pixel is tested on its own."""
     result = np.zeros((height, width), bool)
     for shape in shapes:
         for row in range(height):
             for column in range(width):
-                result[row, column] |= inside(shape, column + 0.5, row + 0.5)
+                result[row, column] |= is_inside(shape, column + 0.5, row + 0.5)
     return result
 
 
-def inside(shape: Shape, x: float, y: float) -> bool:
+def is_inside(shape: Shape, x: float, y: float) -> bool:
+    """Tell whether a shape covers a point (polygons by the even-odd rule)."""
     if shape.kind == "polygon":
         odd = False
         for (ax, ay), (bx, by) in zip(
@@ -77,32 +81,46 @@ def inside(shape: Shape, x: float, y: float) -> bool:
         height, width = shape.mask.shape
         before = y < shape.points[0][1] or x < shape.points[0][0]
         return not before and row < height and column < width and bool(shape.mask[row, column])
+    if shape.kind == "line":
+        pairs = zip(shape.points[:-1], shape.points[1:], strict=True)
+        return shape.width > 0 and any(
+            distance_to_segment((x, y), a, b) <= shape.width / 2 for a, b in pairs
+        )
     return False
 
 
-def shoelace(points: Iterable[tuple[float, float]]) -> float:
+def distance_to_segment(point: Point, start: Point, end: Point) -> float:
+    """Return the distance between a point and the nearest point of a straight segment."""
+    p, a, b = (np.array(place, dtype=float) for place in (point, start, end))
+    length = float((b - a) @ (b - a))
+    share = min(max(float((p - a) @ (b - a)) / length, 0.0), 1.0) if length else 0.0
+    return float(np.linalg.norm(p - a - share * (b - a)))
+
+
+def polygon_area(points: Iterable[tuple[float, float]]) -> float:
+    """Return the area inside an outline (shoelace formula)."""
     p = np.asarray(list(points), dtype=float)
     x, y = p[:, 0], p[:, 1]
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
-def area(shape: Shape) -> float:
-    """Exact area of a shape; 0 for lines and points."""
+def shape_area(shape: Shape) -> float:
+    """Return the exact area of a shape; 0 for lines and points."""
     if shape.kind == "polygon":
-        return shoelace(shape.points)
+        return polygon_area(shape.points)
     if shape.kind == "ellipse":
         return math.pi * shape.points[1][0] * shape.points[1][1]
     return float(shape.mask.sum()) if shape.mask is not None else 0.0
 
 
-def areas(annotations: Iterable[Annotation]) -> list[float]:
-    """Area of every region (sum over its shapes), in the order of the file."""
-    return [sum(map(area, region.shapes)) for a in annotations for region in a.regions]
+def region_areas(annotations: Iterable[Annotation]) -> list[float]:
+    """Return the area of every region (sum over its shapes), in the order of the file."""
+    return [sum(map(shape_area, region.shapes)) for a in annotations for region in a.regions]
 
 
 @contextmanager
-def bounded(seconds: float = 5.0, megabytes: float = 100.0) -> Iterator[None]:
-    """The block takes no more than this time and Python memory."""
+def limit_time_and_memory(seconds: float = 5.0, megabytes: float = 100.0) -> Iterator[None]:
+    """Fail if the block takes more than this time and Python memory."""
     tracemalloc.start()
     started = time.process_time()
     try:
@@ -114,10 +132,13 @@ def bounded(seconds: float = 5.0, megabytes: float = 100.0) -> Iterator[None]:
     assert peak < megabytes
 
 
-def refused(name: str, path: Path, content: str | bytes, images: Path | None = None) -> UserError:
+def catch_error(
+    name: str, path: Path, content: str | bytes, images: Path | None = None
+) -> UserError:
+    """Write a file that the reader must refuse, within limits, and return the error."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     FORMATS.find(name)  # importing it does not count
-    with bounded(), pytest.raises(UserError) as caught:
+    with limit_time_and_memory(), pytest.raises(UserError) as caught:
         read(name, path, images)
     assert str(path) in str(caught.value.where)
     return caught.value

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.networks import NetworkSpec
-from cyborg.config.training import Training
+from cyborg.config.training import TrainSpec
 
 SIZE = 32
 CLASSES = ["bona_fide", "synthetic"]
@@ -60,31 +61,37 @@ def architecture(**changes: Any) -> NetworkSpec:
     return NetworkSpec.model_validate(row | changes)
 
 
-def train_spec(**changes: Any) -> dict[str, Any]:
-    """A training cell of CYBORG on the small network; `training` is merged with the defaults."""
+def train_spec(**changes: Any) -> TrainSpec:
+    """A training cell of CYBORG on the small network; `training` is merged with the defaults.
+
+    loss: a name stands for that loss with its own defaults.
+    """
     training = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "selection": "auc"}
     training |= changes.pop("training", {})
-    spec = {
-        "kind": "train",
-        "architecture": architecture().model_dump(mode="json"),
+    loss = changes.pop("loss", {"name": "cyborg", "options": {"alpha": 0.5}})
+    values = {
+        "architecture": architecture(),
         "variant": "cyborg",
         "classes": CLASSES,
-        "loss": {"name": "cyborg", "options": {"alpha": 0.5}},
+        "loss": {"name": loss, "options": {}} if isinstance(loss, str) else loss,
         "training_set": "all",
         "sources": ["fakes", "photos"],
         "saliency": "human",
         "control": "none",
         "prepare": [],
-        "training": Training(**training).model_dump(mode="json"),
+        "training": training,
         "seed": 3,
+        "inputs": "",
+        "code": "",
+        "parents": [],
     }
-    return spec | changes
+    return TrainSpec.model_validate(values | changes)
 
 
-def evaluate_spec(train: str, **changes: Any) -> dict[str, Any]:
-    spec = {
-        "kind": "evaluate",
-        "architecture": architecture().model_dump(mode="json"),
+def evaluate_spec(train: str, **changes: Any) -> EvaluateSpec:
+    """An evaluation cell of a trained cell; `changes` are fields."""
+    values = {
+        "architecture": architecture(),
         "variant": "cyborg",
         "classes": CLASSES,
         "seed": 3,
@@ -92,5 +99,8 @@ def evaluate_spec(train: str, **changes: Any) -> dict[str, Any]:
         "test_sets": {"gan": ["fakes", "photos"], "also": ["fakes", "photos"]},
         "maps": ["human"],
         "evaluation": {"batch_size": 3, "gallery": 3},
+        "inputs": "",
+        "code": "",
+        "parents": [f"train/{train}"],
     }
-    return spec | changes
+    return EvaluateSpec.model_validate(values | changes)

@@ -18,7 +18,7 @@ from cyborg.losses.cross_entropy import cross_entropy_loss
 from cyborg.losses.cyborg import Options, cyborg_loss
 from cyborg.losses.divisive import divisive_loss
 from cyborg.losses.perceptual_weight import perceptual_weight_loss, scale_sample_weights
-from cyborg.losses.sage import blur_images, jensen_shannon, sage_loss
+from cyborg.losses.sage import blur_gaussian, jensen_shannon, sage_loss
 from cyborg.models.cam import normalise_maps
 from paths import SHARED
 
@@ -267,10 +267,10 @@ def test_jensen_shannon_by_hand():
 
 
 def test_gaussian_keeps_constants_and_spreads_a_point():
-    assert blur_images(torch.ones(1, 3, 9, 7), 1.0).sub(1).abs().max() < 1e-6
+    assert blur_gaussian(torch.ones(1, 3, 9, 7), 1.0).sub(1).abs().max() < 1e-6
     point = torch.zeros(1, 1, 15, 15, dtype=torch.float64)
     point[..., 7, 7] = 1
-    spread = blur_images(point, 1.5)[0, 0]
+    spread = blur_gaussian(point, 1.5)[0, 0]
     assert spread.sum().item() == pytest.approx(1)
     assert (spread[7, 8] / spread[7, 7]).item() == pytest.approx(math.exp(-0.5 / 1.5**2))
     torch.testing.assert_close(spread, spread.T)

@@ -341,7 +341,7 @@ FIRST = ("images", 0, "annotations", 0)
         ((*FIRST, "seconds"), "soon", "seconds"),
         ((*FIRST, "regions", 0, "polygon"), [[1, 2], [3, 4]], "2 points"),
         ((*FIRST, "regions", 0, "polygon", 0), [1], "not a point"),
-        ((*FIRST, "regions", 0, "polygon", 0), [1, None], "not a point"),
+        ((*FIRST, "regions", 0, "polygon", 0), [1, None], "not a number"),
         ((*FIRST, "regions", 0, "label"), None, "label"),
     ],
 )

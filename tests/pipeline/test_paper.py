@@ -7,62 +7,67 @@ from collections import Counter
 import pytest
 
 from cyborg.catalogue.sources import catalogue
+from cyborg.config.cells import CellSpec
+from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.load import load_experiment
-from cyborg.grid.plan import specifications
+from cyborg.config.training import TrainSpec
+from cyborg.grid.plan import Planner
 from paths import REPOSITORY
 
 NETWORKS = {"resnet50": 224, "densenet121": 224, "inception_v3": 299, "xception": 299}
 
 
 @pytest.fixture(scope="module")
-def cells() -> list[dict]:
-    """All specifications of params/paper.yaml."""
-    return specifications(load_experiment(REPOSITORY / "params/paper.yaml"))
+def cells() -> list[CellSpec]:
+    """All cells of params/paper.yaml."""
+    return Planner(load_experiment(REPOSITORY / "params/paper.yaml")).plan_all()
 
 
-def test_the_number_of_cells(cells):
-    assert Counter(cell["kind"] for cell in cells) == {"train": 320, "evaluate": 320}
-    main = [
-        c for c in cells if c["kind"] == "train" and c["variant"] in {"cross_entropy", "cyborg"}
-    ]
+@pytest.fixture(scope="module")
+def trained(cells: list[CellSpec]) -> list[TrainSpec]:
+    return [cell for cell in cells if isinstance(cell, TrainSpec)]
+
+
+def test_the_number_of_cells(cells: list[CellSpec], trained: list[TrainSpec]):
+    assert Counter(cell.kind for cell in cells) == {"train": 320, "evaluate": 320}
+    main = [cell for cell in trained if cell.variant in {"cross_entropy", "cyborg"}]
     assert len(main) == 80
-    assert {c["seed"] for c in main} == set(range(1, 11))
+    assert {cell.seed for cell in main} == set(range(1, 11))
 
 
-def test_every_resolved_value_is_the_published_one(cells):
-    for cell in cells:
-        if cell["kind"] == "evaluate":
-            continue
-        assert cell["architecture"]["image_size"] == NETWORKS[cell["architecture"]["name"]]
-        assert cell["architecture"]["weights"] == "imagenet"
-        assert cell["architecture"]["features"] == "published"
-        assert cell["architecture"]["frozen"] == []
-        assert cell["classes"] == ["bona_fide", "synthetic"]
-        published = {
-            "epochs": 50,
-            "batch_size": 20,
-            "accumulate": 1,
-            "images_per_epoch": None,
-            "balance": "none",
-            "optimiser": "sgd",
-            "learning_rate": 0.005,
-            "momentum": 0.9,
-            "weight_decay": 1e-6,
-            "schedule": "step",
-            "step_epochs": 12,
-            "step_factor": 0.1,
-            "selection": "accuracy",
-            "early_stopping": None,
-            "precision": "float32",
-        }
-        assert {key: cell["training"][key] for key in published} == published
-        assert not any(cell["training"]["augmentation"].values())
+def test_every_resolved_value_is_the_published_one(trained: list[TrainSpec]):
+    published = {
+        "epochs": 50,
+        "batch_size": 20,
+        "accumulate": 1,
+        "images_per_epoch": None,
+        "balance": "none",
+        "optimiser": "sgd",
+        "learning_rate": 0.005,
+        "momentum": 0.9,
+        "weight_decay": 1e-6,
+        "schedule": "step",
+        "step_epochs": 12,
+        "step_factor": 0.1,
+        "selection": "accuracy",
+        "early_stopping": None,
+        "precision": "float32",
+    }
+    for cell in trained:
+        assert cell.architecture.image_size == NETWORKS[cell.architecture.name]
+        assert cell.architecture.weights == "imagenet"
+        assert cell.architecture.features == "published"
+        assert cell.architecture.frozen == ()
+        assert cell.classes == ("bona_fide", "synthetic")
+        values = cell.training.model_dump()
+        assert {key: values[key] for key in published} == published
+        assert not any(values["augmentation"].values())
 
 
-def test_the_variants(cells):
-    rows = {c["variant"]: c for c in cells if c["kind"] == "train"}
-    guided = {name: c for name, c in rows.items() if c["loss"]["name"] == "cyborg"}
-    assert {name: c["loss"]["options"]["alpha"] for name, c in guided.items()} == {
+def test_the_variants(trained: list[TrainSpec]):
+    rows = {cell.variant: cell for cell in trained}
+    guided = {name: cell for name, cell in rows.items() if cell.loss.name == "cyborg"}
+    assert {name: cell.loss.options["alpha"] for name, cell in guided.items()} == {
         "cyborg": 0.5,
         "cyborg_segmentation": 0.5,
         "cyborg_alpha_01": 0.1,
@@ -70,22 +75,22 @@ def test_the_variants(cells):
         "cyborg_alpha_07": 0.7,
         "cyborg_alpha_09": 0.9,
     }
-    assert all(c["loss"]["options"]["target"] == "predicted" for c in guided.values())
-    assert {name: c["saliency"] for name, c in guided.items() if c["saliency"] != "human"} == {
+    assert all(cell.loss.options["target"] == "predicted" for cell in guided.values())
+    assert {name: cell.saliency for name, cell in guided.items() if cell.saliency != "human"} == {
         "cyborg_segmentation": "segmentation"
     }
     for name in ("cross_entropy", "cross_entropy_seven_times"):
-        assert rows[name]["loss"]["name"] == "cross_entropy"
-        assert rows[name]["saliency"] is None
-    assert rows["cross_entropy_seven_times"]["sources"] == ["und_train_7x", "und_validation"]
+        assert rows[name].loss.name == "cross_entropy"
+        assert rows[name].saliency is None
+    assert rows["cross_entropy_seven_times"].sources == ("und_train_7x", "und_validation")
     assert all(
-        c["sources"] == ["und_train_original", "und_validation"]
-        for name, c in rows.items()
+        cell.sources == ("und_train_original", "und_validation")
+        for name, cell in rows.items()
         if name != "cross_entropy_seven_times"
     )
 
 
-def test_real_sets_are_paired_as_published(cells):
+def test_real_sets_are_paired_as_published(cells: list[CellSpec]):
     expected = {
         "progan": "celebahq",
         "stargan2": "celebahq",
@@ -95,9 +100,9 @@ def test_real_sets_are_paired_as_published(cells):
         "stylegan3": "ffhq",
     }
     for cell in cells:
-        if cell["kind"] == "evaluate":
-            assert cell["test_sets"] == {
-                name: sorted([name, real]) for name, real in expected.items()
+        if isinstance(cell, EvaluateSpec):
+            assert cell.test_sets == {
+                name: tuple(sorted([name, real])) for name, real in expected.items()
             }
 
 

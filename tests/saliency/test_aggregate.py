@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
 from cyborg.common.errors import UserError
-from cyborg.config.saliency import Gaze, Maps
+from cyborg.config.saliency import GazeRecipe, MapRecipe
 from cyborg.saliency import gaze
-from cyborg.saliency.aggregate import Rendered, combine, render
+from cyborg.saliency.aggregate import SaliencyMap, combine_maps, render_map
 from cyborg.saliency.annotation import Annotation, Region, Shape
-from cyborg.saliency.fit import fit
+from cyborg.saliency.fit import fit_annotation
 
 SIZE = (8, 6)
 
@@ -36,8 +36,8 @@ LEFT, MIDDLE, RIGHT = (region(x, 0, 4, 6) for x in (0, 2, 4))
 THREE = [said("a", LEFT), said("b", MIDDLE), said("c", RIGHT)]
 
 
-def rendered(annotations: list[Annotation], **recipe: object) -> Rendered:
-    return render(annotations, SIZE, Maps.model_validate(recipe), "file.json")
+def rendered(annotations: list[Annotation], **recipe: object) -> SaliencyMap:
+    return render_map(annotations, SIZE, MapRecipe.model_validate(recipe), "file.json")
 
 
 def row(annotations: list[Annotation], **recipe: object) -> list[int]:
@@ -66,18 +66,18 @@ def test_rules_of_aggregation(recipe: dict, expected: list[int]) -> None:
 
 def test_what_went_in_is_counted() -> None:
     done = rendered([*THREE, said("d")])
-    assert (done.annotators, done.regions, done.area) == (4, 3, 48)
+    assert (done.annotators, done.regions, done.marked) == (4, 3, 48)
     nothing = rendered([said("a"), said("b")])
-    assert (nothing.annotators, nothing.regions, nothing.area) == (0, 0, 0)
+    assert (nothing.annotators, nothing.regions, nothing.marked) == (0, 0, 0)
     assert not nothing.map.any()
 
 
 def test_area_is_that_of_the_union_whatever_the_rule() -> None:
-    assert rendered(THREE, aggregate="intersection").area == 48
-    assert rendered([said("a", LEFT, LEFT)]).area == 24
+    assert rendered(THREE, aggregate="intersection").marked == 48
+    assert rendered([said("a", LEFT, LEFT)]).marked == 24
     # Half-covered pixels are above zero: 1.5 columns touch two.
     thin = said("a", region(0, 0, 1.5, 6))
-    assert rendered([thin], antialias=4).area == 12
+    assert rendered([thin], antialias=4).marked == 12
     assert row([thin], antialias=4)[:3] == [255, 128, 0]
     assert row([thin])[:3] == [255, 0, 0]  # the centre of column 1 lies on the right edge: out
 
@@ -125,10 +125,10 @@ def test_blur_equals_the_gaussian_and_its_units() -> None:
         ({"blur": 0.25, "blur_unit": "marks"}, 2.0),  # the box of all marks is 8 wide
         ({"blur": 0.1, "blur_unit": "image"}, 3.0),  # the shorter side is 30
     ):
-        done = render([square], size, Maps.model_validate(recipe), "f")
+        done = render_map([square], size, MapRecipe.model_validate(recipe), "f")
         expected = gaussian_filter(plain, sigma, mode="nearest") * 255
         assert np.abs(done.map - expected).max() < 0.501
-        assert done.area == 32  # of the regions, not of their blur
+        assert done.marked == 32  # of the regions, not of their blur
 
 
 def test_ready_maps_are_combined_like_regions() -> None:
@@ -139,7 +139,7 @@ def test_ready_maps_are_combined_like_regions() -> None:
     assert row([ready], threshold=0.02) == [128, 128, 0, 0, 0, 0, 0, 0]
     assert row([ready, said("b", RIGHT)], aggregate="union") == [128, 128, 3, 0] + [255] * 4
     done = rendered([ready])
-    assert (done.annotators, done.regions, done.area) == (1, 0, 18)
+    assert (done.annotators, done.regions, done.marked) == (1, 0, 18)
     small = replace(ready, heat=np.ones((3, 4), dtype=np.float32))
     with pytest.raises(UserError, match="the map has 4 x 3 pixels"):
         rendered([small])
@@ -150,10 +150,13 @@ def test_ready_maps_are_combined_like_regions() -> None:
 def test_votes_lie_between_union_and_intersection(n: int, seed: int) -> None:
     stack = list(np.random.default_rng(seed).random((n, 3, 4)).astype(np.float32))
     values = [
-        combine(stack, Maps(aggregate="vote", votes=k), [1.0] * n, (4, 3)) for k in range(1, n + 1)
+        combine_maps(stack, MapRecipe(aggregate="vote", votes=k), [1.0] * n, (4, 3))
+        for k in range(1, n + 1)
     ]
-    assert (values[0] == combine(stack, Maps(aggregate="union"), [], (4, 3))).all()
-    assert (values[-1] == combine(stack, Maps(aggregate="intersection"), [], (4, 3))).all()
+    assert (values[0] == combine_maps(stack, MapRecipe(aggregate="union"), [], (4, 3))).all()
+    assert (
+        values[-1] == combine_maps(stack, MapRecipe(aggregate="intersection"), [], (4, 3))
+    ).all()
     assert all((low <= high).all() for high, low in pairwise(values))
 
 
@@ -169,7 +172,7 @@ def test_votes_lie_between_union_and_intersection(n: int, seed: int) -> None:
 )
 def test_recipes_that_make_no_sense_are_refused(recipe: dict) -> None:
     with pytest.raises(ValidationError):
-        Maps.model_validate(recipe)
+        MapRecipe.model_validate(recipe)
 
 
 def test_fit_scales_and_refuses() -> None:
@@ -179,24 +182,24 @@ def test_fit_scales_and_refuses() -> None:
         (Region((Shape("ellipse", ((4.0, 3.0), (2.0, 1.0)), rotation=30, width=1.0),)),),
         fixations=np.array([[4.0, 3.0, 0.2]]),
     )
-    twice = fit(drawn, (16, 12), Maps(on_size="scale"), "f")
+    twice = fit_annotation(drawn, (16, 12), MapRecipe(on_size="scale"), "f")
     shape = twice.regions[0].shapes[0]
     assert shape.points == ((8.0, 6.0), (4.0, 2.0))
     assert (shape.rotation, shape.width) == (30, 2.0)
     assert twice.fixations is not None
     assert twice.fixations.tolist() == [[8.0, 6.0, 0.2]]
     with pytest.raises(UserError, match="made on 8 x 6 pixels, the image has 16 x 12"):
-        fit(drawn, (16, 12), Maps(), "f")
+        fit_annotation(drawn, (16, 12), MapRecipe(), "f")
     with pytest.raises(UserError, match="made on 8 x 6") as error:
-        fit(drawn, (6, 8), Maps(on_size="scale"), "f")
+        fit_annotation(drawn, (6, 8), MapRecipe(on_size="scale"), "f")
     assert "EXIF" in str(error.value.hint)
     with pytest.raises(UserError, match="made on 8 x 6"):
-        fit(drawn, (16, 14), Maps(on_size="scale"), "f")
+        fit_annotation(drawn, (16, 14), MapRecipe(on_size="scale"), "f")
 
 
 # Gaze ------------------------------------------------------------------------------------------
 
-PIXELS = Gaze(unit="pixels", sigma=2.0)
+PIXELS = GazeRecipe(unit="pixels", sigma=2.0)
 
 
 def looked(
@@ -207,7 +210,7 @@ def looked(
 
 def test_density_is_a_sum_of_gaussians_with_maximum_one() -> None:
     people = [looked("a", (10.5, 8.5, 0.3)), looked("b", (30.2, 20.9, 0.1), (10.5, 8.5, 0.2))]
-    done = render(people, (40, 30), Maps(gaze=PIXELS), "f")
+    done = render_map(people, (40, 30), MapRecipe(gaze=PIXELS), "f")
     y, x = np.mgrid[:30, :40] + 0.5
 
     def bell(cx: float, cy: float) -> np.ndarray:
@@ -217,25 +220,30 @@ def test_density_is_a_sum_of_gaussians_with_maximum_one() -> None:
     expected = 2 * bell(10.5, 8.5) + bell(30.5, 20.5)
     assert np.abs(done.map - expected / 2 * 255).max() < 0.501
     assert (done.annotators, done.regions) == (2, 3)
-    assert done.area == (done.map > 0).sum()
-    longer = render(
-        people, (40, 30), Maps(gaze=PIXELS.model_copy(update={"weight": "duration"})), "f"
+    assert done.marked == (done.map > 0).sum()
+    longer = render_map(
+        people, (40, 30), MapRecipe(gaze=PIXELS.model_copy(update={"weight": "duration"})), "f"
     )
     assert longer.map[20, 30] == pytest.approx(255 * 0.1 / 0.5, abs=1)
 
 
 def test_many_fixations_take_another_way_to_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
     points = np.random.default_rng(0).uniform((0, 0, 0.1), (50, 40, 1), (60, 3))
-    few = gaze.density(points, "duration", 3.0, (50, 40))
-    monkeypatch.setattr(gaze, "MANY", 1)
-    many = gaze.density(points, "duration", 3.0, (50, 40))
+    few = gaze.sum_gaussians(points, 3.0, (50, 40))
+    monkeypatch.setattr(gaze, "FEW_FIXATIONS", 1)
+    many = gaze.sum_gaussians(points, 3.0, (50, 40))
     assert np.allclose(few / few.max(), many / many.max(), atol=1e-9)
 
 
 def test_units_of_gaze() -> None:
-    assert gaze.scale(Gaze(pixels_per_degree=35), (1024, 768)) == 35
-    assert gaze.scale(Gaze(), (600, 900)) == 30  # 30 degrees along the longer side
-    assert gaze.scale(Gaze(unit="pixels", pixels_per_degree=35), (600, 900)) == 1
+    assert gaze.convert_unit_to_pixels(GazeRecipe(pixels_per_degree=35), (1024, 768)) == 35
+    assert (
+        gaze.convert_unit_to_pixels(GazeRecipe(), (600, 900)) == 30
+    )  # 30 degrees along the longer side
+    assert (
+        gaze.convert_unit_to_pixels(GazeRecipe(unit="pixels", pixels_per_degree=35), (600, 900))
+        == 1
+    )
 
 
 def test_fixations_are_filtered_in_order() -> None:
@@ -244,7 +252,7 @@ def test_fixations_are_filtered_in_order() -> None:
 
     def kept(**changes: object) -> list[float]:
         recipe = PIXELS.model_copy(update=changes)
-        return gaze.fixations(everything, (40, 30), recipe, "f")[:, 0].tolist()
+        return gaze.select_fixations(everything, (40, 30), recipe, "f")[:, 0].tolist()
 
     assert kept() == [5, 6, 7, 8]
     assert kept(drop_first=1) == [6, 7, 8]
@@ -253,7 +261,9 @@ def test_fixations_are_filtered_in_order() -> None:
     assert kept(drop_first=1, only_first=2, minimum=0.1) == [7]
     unknown = looked("a", (5, 5, math.nan))
     with pytest.raises(UserError, match="without a duration"):
-        gaze.fixations(unknown, (40, 30), PIXELS.model_copy(update={"minimum": 0.1}), "place")
+        gaze.select_fixations(
+            unknown, (40, 30), PIXELS.model_copy(update={"minimum": 0.1}), "place"
+        )
 
 
 def recording() -> np.ndarray:
@@ -269,23 +279,23 @@ def recording() -> np.ndarray:
 
 def test_velocity_and_dispersion_find_the_same_fixations() -> None:
     for found in (
-        gaze.by_velocity(recording(), 200.0, 0.1),
-        gaze.by_dispersion(recording(), 4.0, 0.1),
+        gaze.find_fixations_by_velocity(recording(), 200.0, 0.1),
+        gaze.find_fixations_by_dispersion(recording(), 4.0, 0.1),
     ):
         assert np.allclose(found[:, :2], [[10, 10], [30, 20]], atol=0.01)
         assert found[:, 2] == pytest.approx([0.3, 0.2], abs=0.011)
-    assert len(gaze.by_velocity(recording(), 200.0, 0.04)) == 3
-    assert len(gaze.by_dispersion(recording(), 4.0, 0.04)) == 3
-    assert len(gaze.by_velocity(recording(), 1e-3, 0.5)) == 0
+    assert len(gaze.find_fixations_by_velocity(recording(), 200.0, 0.04)) == 3
+    assert len(gaze.find_fixations_by_dispersion(recording(), 4.0, 0.04)) == 3
+    assert len(gaze.find_fixations_by_velocity(recording(), 1e-3, 0.5)) == 0
     backwards = recording()[::-1]
     with pytest.raises(UserError, match="time does not increase"):
-        gaze.by_velocity(backwards, 200.0, 0.1)
+        gaze.find_fixations_by_velocity(backwards, 200.0, 0.1)
 
 
 def test_raw_samples_become_a_map() -> None:
     raw = Annotation("a.jpg", (40, 30), annotator="a", samples=recording())
-    recipe = Gaze(unit="pixels", sigma=1.0, velocity=200.0)
-    done = render([raw], (40, 30), Maps(gaze=recipe), "f")
+    recipe = GazeRecipe(unit="pixels", sigma=1.0, velocity=200.0)
+    done = render_map([raw], (40, 30), MapRecipe(gaze=recipe), "f")
     assert done.regions == 2
     assert done.map[10, 10] == 255
     assert done.map[20, 30] == 255
@@ -296,11 +306,11 @@ def test_hdbscan_leaves_out_stray_fixations() -> None:
     cluster = [(*rng.normal((10, 10), 0.5), 0.2) for _ in range(30)]
     other = [(*rng.normal((18, 12), 0.5), 0.2) for _ in range(30)]
     people = [looked("a", *cluster, (38.0, 2.0, 0.2)), looked("b", *other)]
-    plain = render(people, (40, 30), Maps(gaze=PIXELS), "f")
+    plain = render_map(people, (40, 30), MapRecipe(gaze=PIXELS), "f")
     assert plain.map[2, 38] > 0
     recipe = PIXELS.model_copy(update={"denoise": "hdbscan", "cluster": 5})
-    done = render(people, (40, 30), Maps(gaze=recipe), "f")
+    done = render_map(people, (40, 30), MapRecipe(gaze=recipe), "f")
     assert done.map[2, 38] == 0
     assert 50 <= done.regions < plain.regions
-    few = gaze.denoise([np.array([[1.0, 1.0, 0.1]])], 5)
+    few = gaze.remove_stray_fixations([np.array([[1.0, 1.0, 0.1]])], 5)
     assert len(few[0]) == 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cyborg.cli import main
-from cyborg.saliency.agreement import compare
+from cyborg.saliency.agreement import compare_maps
 
 
 def phantom(*marks: tuple[str, str, list[list[float]] | None]) -> dict[str, Any]:
@@ -78,16 +78,16 @@ def test_agreement_of_three_and_of_nothing() -> None:
     a = np.array([1, 1, 0, 0], dtype=np.float32)
     b = np.array([0, 1, 1, 0], dtype=np.float32)
     none = np.zeros(4, dtype=np.float32)
-    done = compare("x", np.array([a, a, b]))
+    done = compare_maps("x", np.array([a, a, b]))
     assert done.pairs == 3
     assert done.iou == pytest.approx((1 + 1 / 3 + 1 / 3) / 3)
     assert done.sim == pytest.approx((1 + 0.5 + 0.5) / 3)
     # a against mean(a, b) = (.5, 1, .5, 0), at half of its maximum 3 pixels: 2/3; b against a: 1/3.
     assert done.ceiling_iou == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
-    one_empty = compare("x", np.array([a, none]))
+    one_empty = compare_maps("x", np.array([a, none]))
     assert (one_empty.iou, one_empty.sim) == (0, 0)
     assert np.isnan(one_empty.cc)
-    assert np.isnan(compare("x", np.array([none, none])).iou)
+    assert np.isnan(compare_maps("x", np.array([none, none])).iou)
 
 
 def test_agreement_needs_two(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -13,7 +13,7 @@ from pycocotools import mask as codec
 
 from cyborg.saliency.annotation import Region, Shape
 from cyborg.saliency.fill import fill_ellipse, fill_mask, fill_polygon, fill_shape, fill_stroke
-from cyborg.saliency.granularity import convex_hull, granular
+from cyborg.saliency.granularity import find_convex_hull, select_granularity
 
 SQUARE = ((1.0, 1.0), (4.0, 1.0), (4.0, 3.0), (1.0, 3.0))
 
@@ -163,16 +163,16 @@ def area(shapes: tuple[Shape, ...], width: float = 0.0) -> int:
 def test_granularities_of_an_l_shaped_region() -> None:
     points = ((2.0, 2.0), (12.0, 2.0), (12.0, 6.0), (6.0, 6.0), (6.0, 12.0), (2.0, 12.0))
     region = Region((Shape("polygon", points),), "part")
-    assert area(granular(region, "area")) == 40 + 24
-    assert area(granular(region, "box")) == 100
+    assert area(select_granularity(region, "area")) == 40 + 24
+    assert area(select_granularity(region, "box")) == 100
     # The hull adds the triangle between (12, 6) and (6, 12), half of 36; centres on its edge stay.
-    assert area(granular(region, "hull")) == pytest.approx(64 + 18, abs=3)
-    assert granular(region, "fine") == ()
-    outline = granular(region, "outline", 2.0)
+    assert area(select_granularity(region, "hull")) == pytest.approx(64 + 18, abs=3)
+    assert select_granularity(region, "fine") == ()
+    outline = select_granularity(region, "outline", 2.0)
     assert [shape.kind for shape in outline] == ["line"]
     assert area(outline) == pytest.approx(2 * 40, abs=8)
     strokes = Region((Shape("line", ((3, 3), (9, 3))), Shape("polygon", points)))
-    assert area(granular(strokes, "fine"), 2.0) > 0
+    assert area(select_granularity(strokes, "fine"), 2.0) > 0
 
 
 def test_granularities_of_masks_equal_those_of_the_same_polygon() -> None:
@@ -183,14 +183,17 @@ def test_granularities_of_masks_equal_those_of_the_same_polygon() -> None:
     points = ((2.0, 2.0), (12.0, 2.0), (12.0, 6.0), (6.0, 6.0), (6.0, 12.0), (2.0, 12.0))
     polygon = Region((Shape("polygon", points),))
     for kind in ("area", "box", "hull"):
-        assert area(granular(mask, kind)) == area(granular(polygon, kind))
-    ring, drawn = area(granular(mask, "outline", 2.0)), area(granular(polygon, "outline", 2.0))
+        assert area(select_granularity(mask, kind)) == area(select_granularity(polygon, kind))
+    ring, drawn = (
+        area(select_granularity(mask, "outline", 2.0)),
+        area(select_granularity(polygon, "outline", 2.0)),
+    )
     assert ring == pytest.approx(drawn, abs=6)
 
 
 def test_box_of_a_rotated_ellipse_is_its_extent() -> None:
     ellipse = Shape("ellipse", ((15.0, 15.0), (10.0, 4.0)), rotation=30)
-    (box,) = granular(Region((ellipse,)), "box")
+    (box,) = select_granularity(Region((ellipse,)), "box")
     reach = math.hypot(10 * math.cos(math.pi / 6), 4 * math.sin(math.pi / 6))
     assert max(x for x, _ in box.points) == pytest.approx(15 + reach)
     assert min(x for x, _ in box.points) == pytest.approx(15 - reach)
@@ -199,7 +202,7 @@ def test_box_of_a_rotated_ellipse_is_its_extent() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=3, max_size=20))
 def test_hull_is_convex_and_holds_all_points(points: list) -> None:
-    hull = convex_hull(np.array(points, dtype=np.float64))
+    hull = find_convex_hull(np.array(points, dtype=np.float64))
     turns = [
         (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         for (ax, ay), (bx, by), (cx, cy) in zip(

@@ -288,7 +288,7 @@ def test_missing_input(project: Path) -> None:
     (project / "data/images.parquet").unlink()
     with pytest.raises(UserError, match="no such file") as error:
         rasterize(experiment(), project, workers=1)
-    assert "cyborg download" in str(error.value.hint)
+    assert "dvc repro download" in str(error.value.hint)
 
 
 def test_real_faces(tmp_path: Path, project: Path) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from cyborg.cli import main
 from cyborg.common.errors import UserError
-from cyborg.saliency.commands import recipe
+from cyborg.saliency.commands import read_recipe
 from cyborg.saliency.names import make_file_stem
 from cyborg.saliency.read import read_annotations
 from paths import REPOSITORY, SHARED
@@ -206,10 +206,10 @@ def test_settings_and_recipes_of_params(tmp_path: Path, capsys: pytest.CaptureFi
         == 0
     )
     assert np.asarray(Image.open(tmp_path / "out/a.png"))[3, 6] == 0
-    changed = recipe(Path("none.yaml"), None, ["gaze.sigma=0.5", "labels=[eye, mouth]"])
+    changed = read_recipe(Path("none.yaml"), None, ["gaze.sigma=0.5", "labels=[eye, mouth]"])
     assert (changed.gaze.sigma, changed.labels) == (0.5, ["eye", "mouth"])
     shipped = REPOSITORY / "params/faces.yaml"
-    assert recipe(shipped, "human", []).aggregate == "union"
+    assert read_recipe(shipped, "human", []).aggregate == "union"
     for setting, text in (
         ("granularty=box", "did you mean `granularity`"),
         ("blur=-1", "greater than or equal to 0"),
@@ -220,7 +220,7 @@ def test_settings_and_recipes_of_params(tmp_path: Path, capsys: pytest.CaptureFi
         assert run(export, "--out", tmp_path / "no", "--set", setting) == 2
         assert text in capsys.readouterr().err
     with pytest.raises(UserError, match="is not a map set"):
-        recipe(shipped, "humans", [])
+        read_recipe(shipped, "humans", [])
 
 
 def test_preview_shows_image_map_and_overlay(tmp_path: Path) -> None:

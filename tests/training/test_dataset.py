@@ -20,9 +20,9 @@ from cyborg.common.seeds import derive_seed
 from cyborg.config.training import Augmentation, Training
 from cyborg.pack.dataset import Pack, read_images, read_manifest_rows, read_maps
 from cyborg.training import jpeg
-from cyborg.training.augment import augment, blur, changes
+from cyborg.training.augment import augment_batch, blur_images, changes_images
 from cyborg.training.batches import Epochs, Samples, resized
-from cyborg.training.sampling import order
+from cyborg.training.sampling import draw_epoch
 from tiny_project import CLASSES, SIZE, project, save
 
 
@@ -122,7 +122,7 @@ def test_an_epoch_is_balanced_and_repeats_no_image_early(
 ) -> None:
     labels = np.array([label for label, _ in rows])
     sources = np.array([f"{label}{source}" for label, source in rows], dtype=object)
-    drawn = order(labels, sources, count, balance, np.random.default_rng(seed))
+    drawn = draw_epoch(labels, sources, count, balance, np.random.default_rng(seed))
     assert len(drawn) == count
     assert set(drawn) <= set(range(len(rows)))
 
@@ -142,7 +142,7 @@ def test_an_epoch_is_balanced_and_repeats_no_image_early(
 def test_an_epoch_is_shuffled_and_differs_from_seed_to_seed() -> None:
     labels, sources = np.repeat([0, 1], 50), np.repeat(["a", "b"], 50)
     first, again, other = (
-        order(labels, sources, 100, "class", np.random.default_rng(s)) for s in (1, 1, 2)
+        draw_epoch(labels, sources, 100, "class", np.random.default_rng(s)) for s in (1, 1, 2)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -270,7 +270,7 @@ def centre(mass: torch.Tensor) -> torch.Tensor:
 )
 def test_image_and_map_move_together(change: dict[str, float]) -> None:
     pixels, human = scene()
-    moved, marked = augment(pixels, human, Augmentation(**change), draw())
+    moved, marked = augment_batch(pixels, human, Augmentation(**change), draw())
     assert moved.dtype == marked.dtype == torch.uint8
     assert not torch.equal(moved, pixels)
     bright = (moved[:, 0].float() - 20) / 200
@@ -281,7 +281,7 @@ def test_image_and_map_move_together(change: dict[str, float]) -> None:
 def test_a_flip_is_exact_and_happens_as_often_as_said() -> None:
     pixels, human = scene(2000, 8)
     pixels = torch.randint(0, 256, (2000, 3, 8, 8), dtype=torch.uint8, generator=draw())
-    moved, marked = augment(pixels, human, Augmentation(flip=0.3), draw())
+    moved, marked = augment_batch(pixels, human, Augmentation(flip=0.3), draw())
     flipped = (moved == pixels.flip(-1)).flatten(1).all(1)
     kept = (moved == pixels).flatten(1).all(1)
     assert (flipped ^ kept).all()
@@ -292,16 +292,16 @@ def test_a_flip_is_exact_and_happens_as_often_as_said() -> None:
 def test_geometry_stays_within_its_limits() -> None:
     pixels, human = scene(400, 48)
     start = centre(human)[0]
-    _, shifted = augment(pixels, human, Augmentation(shift=0.1), draw())
+    _, shifted = augment_batch(pixels, human, Augmentation(shift=0.1), draw())
     offset = centre(shifted) - start
     assert 4.5 < offset.abs().max() <= 4.85  # a tenth of 48 pixels
     assert offset.mean(0).abs().max() < 0.5
-    _, turned = augment(pixels, human, Augmentation(rotation=20), draw())
+    _, turned = augment_batch(pixels, human, Augmentation(rotation=20), draw())
     arm, before = centre(turned) - 23.5, (start - 23.5).expand(400, 2)
     angle = torch.atan2(arm[:, 1], arm[:, 0]) - torch.atan2(before[:, 1], before[:, 0])
     assert 18 < torch.rad2deg(angle).abs().max() <= 20.5
     assert torch.allclose(arm.norm(dim=1), before.norm(dim=1), atol=0.2)
-    _, scaled = augment(pixels, human, Augmentation(scale=0.2), draw())
+    _, scaled = augment_batch(pixels, human, Augmentation(scale=0.2), draw())
     factor = (centre(scaled) - 23.5)[:, 0] / (start - 23.5)[0]
     assert 1.18 < factor.max() <= 1.21
     assert 0.79 <= factor.min() < 0.82
@@ -312,23 +312,23 @@ def test_geometry_stays_within_its_limits() -> None:
 @pytest.mark.parametrize("change", [{"blur": 1.0}, {"colour": 0.3}, {"jpeg": 1.0}])
 def test_looks_change_the_image_and_not_the_map(change: dict[str, float]) -> None:
     pixels, human = scene()
-    moved, marked = augment(pixels, human, Augmentation(**change), draw())
+    moved, marked = augment_batch(pixels, human, Augmentation(**change), draw())
     assert torch.equal(marked, human)
     assert ((moved != pixels).flatten(1).any(1)).all()
 
 
 def test_nothing_is_changed_by_default() -> None:
-    assert not changes(Augmentation())
-    assert changes(Augmentation(jpeg=0.1))
+    assert not changes_images(Augmentation())
+    assert changes_images(Augmentation(jpeg=0.1))
     pixels, human = scene(3)
-    moved, marked = augment(pixels, human, Augmentation(), draw())
+    moved, marked = augment_batch(pixels, human, Augmentation(), draw())
     assert torch.equal(moved, pixels)
     assert torch.equal(marked, human)
 
 
 def test_blur_is_a_gaussian() -> None:
     pixels = torch.rand(2, 3, 40, 30, generator=draw()) * 255
-    ours = blur(pixels, torch.tensor([0.5, 1.4]))
+    ours = blur_images(pixels, torch.tensor([0.5, 1.4]))
     for image, result, sigma in zip(pixels, ours, (0.5, 1.4), strict=True):
         expected = gaussian_filter(image.numpy(), (0, sigma, sigma), mode="nearest", radius=5)
         assert np.abs(result.numpy() - expected).max() < 0.01
@@ -341,7 +341,7 @@ def test_quantisation_is_that_of_libjpeg(quality: int) -> None:
     tables = Image.open(io.BytesIO(buffer.getvalue())).quantization
     wanted = torch.tensor([float(quality)])
     for number, base in enumerate((jpeg.LUMA, jpeg.CHROMA)):
-        ours = jpeg.table(base, wanted)[0].int().flatten().tolist()
+        ours = jpeg.scale_table(base, wanted)[0].int().flatten().tolist()
         assert ours == list(tables[number])
 
 
@@ -355,7 +355,7 @@ def test_compression_looks_like_a_real_jpeg(quality: int) -> None:
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
     real = np.asarray(Image.open(io.BytesIO(buffer.getvalue())), dtype=float)
     batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
-    ours = jpeg.compress(batch, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
+    ours = jpeg.compress_images(batch, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
     loss = np.abs(real - pixels).mean()
     assert np.abs(ours - real).mean() < 0.25 * loss + 0.3
     assert ours.shape == pixels.shape
@@ -366,7 +366,7 @@ def test_the_same_seed_gives_the_same_batch() -> None:
         flip=0.5, scale=0.1, rotation=5, shift=0.05, blur=0.5, colour=0.2, jpeg=0.5
     )
     pixels, human = scene()
-    one, again, other = (augment(pixels, human, everything, draw(s))[0] for s in (0, 0, 1))
+    one, again, other = (augment_batch(pixels, human, everything, draw(s))[0] for s in (0, 0, 1))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
     counts = Counter((one == pixels).flatten(1).all(1).tolist())

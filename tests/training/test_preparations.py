@@ -17,13 +17,17 @@ from torch.nn import functional
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.families import PREPARATIONS
+from cyborg.config.cells import CellSpec
+from cyborg.config.experiment import Experiment
 from cyborg.config.load import load_experiment
-from cyborg.grid.layout import cell_name
-from cyborg.grid.plan import specifications
+from cyborg.config.pretraining import Pretraining, PretrainSpec
+from cyborg.config.training import TrainSpec
+from cyborg.grid.layout import cell_name, cell_path
+from cyborg.grid.plan import Planner
 from cyborg.models.autoencoder import Autoencoder, find_skips
 from cyborg.models.network import build
 from cyborg.training.preparations import blur, mentor, teacher
-from cyborg.training.preparations._base import Context, Material
+from cyborg.training.preparations._base import Context, TrainingData
 from cyborg.training.pretrain import pretrain_cell
 from cyborg.training.train import train_cell
 from networks import make
@@ -44,13 +48,13 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def material() -> Material:
+def data() -> TrainingData:
     """Five images, the second and the fifth with a map (left half, and all of it)."""
     rng = np.random.default_rng(0)
     human = np.zeros((2, SIZE, SIZE), np.uint8)
     human[0, :, : SIZE // 2] = 255
     human[1] = 255
-    return Material(
+    return TrainingData(
         rng.integers(0, 256, (5, SIZE, SIZE, 3)).astype(np.uint8),
         np.array([0, 1, 0, 1, 1]),
         np.array(list("abcde"), dtype=object),
@@ -60,94 +64,95 @@ def material() -> Material:
     )
 
 
-def context(spec: dict[str, Any] | None = None, parent: Path | None = None) -> Context:
+def context(spec: TrainSpec | None = None, parent: Path | None = None) -> Context:
     spec = spec or train_spec()
-    network = build(architecture(), classes=len(spec["classes"]), seed=spec["seed"])
+    network = build(spec.architecture, classes=len(spec.classes), seed=spec.seed)
     return Context(network, spec, parent, CPU)
 
 
 # Blur
 
 
-def test_a_blurred_copy_is_sharp_where_people_looked_and_a_gaussian_elsewhere(material: Material):
-    out = blur.blurred(material.images[1:2], material.maps[:1], 1.5)[0]
-    assert (out[:, : SIZE // 2] == material.images[1][:, : SIZE // 2]).all()
+def test_a_blurred_copy_is_sharp_where_people_looked_and_a_gaussian_elsewhere(
+    data: TrainingData,
+):
+    out = blur.blur_outside(data.images[1:2], data.maps[:1], 1.5)[0]
+    assert (out[:, : SIZE // 2] == data.images[1][:, : SIZE // 2]).all()
     expected = gaussian_filter(
-        material.images[1].astype(float), (1.5, 1.5, 0), mode="mirror", radius=(5, 5, 0)
+        data.images[1].astype(float), (1.5, 1.5, 0), mode="mirror", radius=(5, 5, 0)
     )
     assert np.abs(out[:, SIZE // 2 :] - expected[:, SIZE // 2 :]).max() <= 0.51  # rounding
 
 
-def test_half_a_map_mixes_in_half_of_the_blur(material: Material):
+def test_half_a_map_mixes_in_half_of_the_blur(data: TrainingData):
     halfway = np.full((1, SIZE, SIZE), 102, np.uint8)  # 0.4
-    out = blur.blurred(material.images[:1], halfway, 2.0)[0].astype(float)
-    full = blur.blurred(material.images[:1], halfway * 0, 2.0)[0]
-    assert np.abs(out - (0.4 * material.images[0] + 0.6 * full)).max() <= 1.01
+    out = blur.blur_outside(data.images[:1], halfway, 2.0)[0].astype(float)
+    full = blur.blur_outside(data.images[:1], halfway * 0, 2.0)[0]
+    assert np.abs(out - (0.4 * data.images[0] + 0.6 * full)).max() <= 1.01
 
 
-def test_every_level_adds_a_copy_of_every_image_with_a_map(material: Material):
-    out = blur.prepare(material, blur.Options(levels=[2, 4]), context())
+def test_every_level_adds_a_copy_of_every_image_with_a_map(data: TrainingData):
+    out = blur.add_blurred_copies(data, blur.Options(levels=[2, 4]), context())
     assert out.sources.tolist() == ["a", "b", "c", "d", "e", "b", "e", "b", "e"]
     assert out.labels.tolist() == [0, 1, 0, 1, 1, 1, 1, 1, 1]
     assert out.weights.tolist() == [1, 2, 3, 4, 5, 2, 5, 2, 5]
     assert out.owners.tolist() == [1, 4, 5, 6, 7, 8]
-    assert (out.maps == material.maps[[0, 1, 0, 1, 0, 1]]).all()
-    assert (out.images[:5] == material.images).all()
+    assert (out.maps == data.maps[[0, 1, 0, 1, 0, 1]]).all()
+    assert (out.images[:5] == data.images).all()
     assert (out.images[5] != out.images[7]).any()
-    assert (out.images[[6, 8]] == material.images[4]).all()  # its map is everywhere
+    assert (out.images[[6, 8]] == data.images[4]).all()  # its map is everywhere
 
 
-def test_without_originals_images_that_have_no_map_stay(material: Material):
-    out = blur.prepare(material, blur.Options(levels=[2], originals=False), context())
+def test_without_originals_images_that_have_no_map_stay(data: TrainingData):
+    out = blur.add_blurred_copies(data, blur.Options(levels=[2], originals=False), context())
     assert out.sources.tolist() == ["a", "c", "d", "b", "e"]
     assert out.owners.tolist() == [3, 4]
-    assert (out.maps == material.maps).all()
+    assert (out.maps == data.maps).all()
 
 
 # Teacher
 
 
 @pytest.fixture
-def taught(root: Path) -> tuple[Path, dict[str, Any]]:
+def taught(root: Path) -> tuple[Path, TrainSpec]:
     """A teacher that was never trained, of seed 11, and the student's specification."""
-    spec = train_spec(saliency=None)
     folder = root / "runs/train/small/cyborg/seed3/0123456789ab"
     folder.mkdir(parents=True)
     save_file(build(architecture(), classes=2, seed=11).state_dict(), folder / "model.safetensors")
-    step = {"name": "teacher", "options": {"variant": "cyborg"}}
-    spec["prepare"] = [step | {"parent": "train/small/cyborg/seed3/0123456789ab"}]
-    return folder, spec
+    parent = "train/small/cyborg/seed3/0123456789ab"
+    step = {"name": "teacher", "options": {"variant": "cyborg"}, "parent": parent}
+    return folder, train_spec(saliency=None, prepare=[step], parents=[parent])
 
 
 @pytest.mark.parametrize("target", ["predicted", "true"])
-def test_the_teachers_map_is_its_activation_map(target: str, taught: Any, material: Material):
+def test_the_teachers_map_is_its_activation_map(target: str, taught: Any, data: TrainingData):
     folder, spec = taught
     options = teacher.Options(variant="cyborg", images="all", target=target)
-    out = teacher.prepare(material, options, context(spec, folder))
+    out = teacher.add_teacher_maps(data, options, context(spec, folder))
     assert out.owners.tolist() == [0, 1, 2, 3, 4]
     network = build(architecture(), classes=2, seed=11).eval()
     for n in range(5):  # one by one, by hand
-        image = torch.from_numpy(material.images[n]).permute(2, 0, 1)[None]
+        image = torch.from_numpy(data.images[n]).permute(2, 0, 1)[None]
         with torch.no_grad():
             logits, features, weight = network(image)
-        k = int(logits.argmax()) if target == "predicted" else int(material.labels[n])
+        k = int(logits.argmax()) if target == "predicted" else int(data.labels[n])
         cam = (features[0] * weight[k][:, None, None]).sum(0).detach()
         cam = (cam - cam.min()) / (cam.max() - cam.min())
         large = functional.interpolate(cam[None, None], size=(SIZE, SIZE), mode="bilinear")
         assert np.abs(out.maps[n] - large[0, 0].numpy() * 255).max() <= 0.51
 
 
-def test_a_teacher_leaves_the_maps_that_people_made(taught: Any, material: Material):
+def test_a_teacher_leaves_the_maps_that_people_made(taught: Any, data: TrainingData):
     folder, spec = taught
-    out = teacher.prepare(material, teacher.Options(variant="cyborg"), context(spec, folder))
+    out = teacher.add_teacher_maps(data, teacher.Options(variant="cyborg"), context(spec, folder))
     assert out.owners.tolist() == [0, 1, 2, 3, 4]
-    assert (out.maps[[1, 4]] == material.maps).all()
+    assert (out.maps[[1, 4]] == data.maps).all()
     assert out.maps[[0, 2, 3]].any((1, 2)).all()
 
 
 def test_a_student_is_guided_by_its_teacher(taught: Any, root: Path):
     _, spec = taught
-    for name, given in (("student", spec), ("alone", spec | {"prepare": []})):
+    for name, given in (("student", spec), ("alone", spec.replace(prepare=[]))):
         (root / name).mkdir()
         train_cell(given, root / name, root)
     student, alone = (pd.read_csv(root / name / "history.csv") for name in ("student", "alone"))
@@ -221,28 +226,27 @@ def test_a_trunk_of_odd_sizes_wants_the_plain_decoder():
         Autoencoder(network, 128, "unetplusplus")
 
 
-def pretraining(**changes: Any) -> dict[str, Any]:
-    own = train_spec() | {"inputs": ""}
-    options = mentor.Options(**({"image_size": SIZE, "epochs": 3, "learning_rate": 1e-3} | changes))
-    return mentor.parent(options, own, lambda name: {})
+def pretraining(**changes: Any) -> PretrainSpec:
+    values = {"image_size": SIZE, "epochs": 3, "learning_rate": 1e-3} | changes
+    options = Pretraining.model_validate(values)
+    return mentor.plan_autoencoder(options, train_spec(), lambda name: train_spec(variant=name))
 
 
 def test_an_autoencoder_learns_where_people_look_and_hands_its_encoder_on(root: Path):
     spec = pretraining(epochs=12)
-    assert "loss" not in spec
     out = root / "runs/train/small/mentor_autoencoder/seed3/0123456789ab"
     out.mkdir(parents=True)
-    rows: list[dict[str, Any]] = []
-    pretrain_cell(spec, out, root, progress=rows.append)
+    reports: list[tuple[int, int]] = []
+    pretrain_cell(spec, out, root, report=lambda *done: reports.append(done))
     history = pd.read_csv(out / "history.csv")
     assert history["validation_loss"].iloc[-1] < history["validation_loss"].iloc[0] * 0.7
     assert history.loc[history["selected"] == 1, "validation_loss"].item() == min(
         history["validation_loss"]
     )
-    assert [row["epoch"] for row in rows] == list(range(1, 13))
+    assert reports == [(epoch, 12) for epoch in range(1, 13)]
     ctx = context(train_spec(), out)
     first = {name: value.clone() for name, value in ctx.network.state_dict().items()}
-    mentor.prepare(None, mentor.Options(), ctx)  # type: ignore[arg-type]
+    mentor.load_encoder(None, Pretraining(), ctx)  # type: ignore[arg-type]
     learned = load_file(out / "model.safetensors")
     for name, value in ctx.network.state_dict().items():
         assert torch.equal(value, learned[name])
@@ -261,12 +265,12 @@ def test_an_interrupted_autoencoder_ends_with_the_same_bytes(root: Path):
     class Killed(Exception):
         pass
 
-    def kill(row: dict[str, Any]) -> None:
-        if row["epoch"] == 2:
+    def kill(epoch: int, total: int) -> None:
+        if epoch == 2:
             raise Killed
 
     with pytest.raises(Killed):
-        pretrain_cell(spec, cut, root, work=root / "work", progress=kill)
+        pretrain_cell(spec, cut, root, work=root / "work", report=kill)
     pretrain_cell(spec, cut, root, work=root / "work")
     for name in ("model.safetensors", "history.csv", "result.json"):
         assert (whole / name).read_bytes() == (cut / name).read_bytes()
@@ -299,41 +303,45 @@ FAMILY = {
 }
 
 
-def trained(cells: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Training specifications of seed 1 by variant."""
-    return {c["variant"]: c for c in cells if c["kind"] == "train" and c["seed"] == 1}
+def plan_cells(params: Experiment) -> list[CellSpec]:
+    return Planner(params).plan_all()
+
+
+def trained(cells: list[CellSpec]) -> dict[str, CellSpec]:
+    """Specifications of seed 1 in the grid `train`, by variant."""
+    return {c.variant: c for c in cells if c.kind != "evaluate" and c.seed == 1}
 
 
 def test_parents_are_planned_once_and_named(tmp_path: Path):
-    cells = specifications(experiment(tmp_path, **FAMILY))
+    cells = plan_cells(experiment(tmp_path, **FAMILY))
     train = trained(cells)
     assert set(train) == {"cross_entropy", "cyborg", *FAMILY, "mentor_autoencoder"}
-    assert train["student"]["parents"] == [f"train/{cell_name(train['cyborg'])}"]
-    assert train["grandchild"]["parents"] == [f"train/{cell_name(train['student'])}"]
-    encoder = [f"train/{cell_name(train['mentor_autoencoder'])}"]
-    assert train["mentor"]["parents"] == train["mentor_cyborg"]["parents"] == encoder
-    assert train["blurred"]["parents"] == train["cyborg"]["parents"] == []
-    names = [f"{c['kind']}/{cell_name(c)}" for c in cells]
+    assert train["student"].parents == (cell_path(train["cyborg"]),)
+    assert train["grandchild"].parents == (cell_path(train["student"]),)
+    encoder = (cell_path(train["mentor_autoencoder"]),)
+    assert train["mentor"].parents == train["mentor_cyborg"].parents == encoder
+    assert train["blurred"].parents == train["cyborg"].parents == ()
+    names = [cell_path(c) for c in cells]
     assert len(names) == len(set(names)) == 2 * (7 + 1) + 2 * 7  # two seeds, one autoencoder each
-    assert "mentor_autoencoder" not in {c["variant"] for c in cells if c["kind"] == "evaluate"}
+    assert "mentor_autoencoder" not in {c.variant for c in cells if c.kind == "evaluate"}
 
 
 def test_the_teachers_alpha_changes_teacher_and_students_only(tmp_path: Path):
-    before = trained(specifications(experiment(tmp_path, **FAMILY)))
+    before = trained(plan_cells(experiment(tmp_path, **FAMILY)))
     changed = {"loss": "cyborg", "saliency": "human", "alpha": 0.25}
-    after = trained(specifications(experiment(tmp_path, **FAMILY, cyborg=changed)))
+    after = trained(plan_cells(experiment(tmp_path, **FAMILY, cyborg=changed)))
     differ = {name for name in before if cell_name(before[name]) != cell_name(after[name])}
     assert differ == {"cyborg", "student", "grandchild"}
 
 
 def test_the_autoencoders_options_change_it_and_what_starts_from_it(tmp_path: Path):
-    before = trained(specifications(experiment(tmp_path, **FAMILY)))
+    before = trained(plan_cells(experiment(tmp_path, **FAMILY)))
     other = FAMILY["mentor"] | {"prepare": {"mentor": {"epochs": 2}}}
-    cells = specifications(experiment(tmp_path, **FAMILY | {"mentor": other}))
-    after = trained([c for c in cells if c["variant"] != "mentor_autoencoder"])
+    cells = plan_cells(experiment(tmp_path, **FAMILY | {"mentor": other}))
+    after = trained([c for c in cells if c.variant != "mentor_autoencoder"])
     differ = {name for name in after if cell_name(before[name]) != cell_name(after[name])}
     assert differ == {"mentor"}
-    seeds = [c["seed"] for c in cells if c["variant"] == "mentor_autoencoder"]
+    seeds = [c.seed for c in cells if c.variant == "mentor_autoencoder"]
     assert sorted(seeds) == [1, 1, 2, 2]  # two kinds of autoencoder now
 
 

@@ -50,11 +50,11 @@ def fast(network: Network, loss: str, options: dict[str, Any]) -> tuple[dict, li
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             cyborg.training.train,
-            "validate",
+            "validate_network",
             lambda *_: dict.fromkeys(cyborg.training.train.MEASURES, 0.0),
         )
         nothing: Any = None
-        run = cyborg.training.train.train(
+        run = cyborg.training.train.train_network(
             network, objective, data, nothing, training, 0, Checkpoint(None)
         )
     after = network.parameters()

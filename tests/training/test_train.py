@@ -24,16 +24,16 @@ from cyborg.common.closure import collect_modules
 from cyborg.common.errors import UserError
 from cyborg.common.families import LOSSES
 from cyborg.common.schema import Parameters
-from cyborg.config.training import Training
+from cyborg.config.training import Training, TrainSpec
 from cyborg.losses._base import Extra, Loss, LossOutput
 from cyborg.models.network import NetworkOutput
 from cyborg.training.batches import Epochs, Samples
-from cyborg.training.checkpoint import Checkpoint, Progress
-from cyborg.training.machine import device, explained, prepare
+from cyborg.training.checkpoint import Checkpoint, TrainingState
+from cyborg.training.machine import choose_device, configure_torch, explain_error
 from cyborg.training.objective import Objective
-from cyborg.training.optimisation import learning_rate, optimiser
-from cyborg.training.train import train, train_cell
-from cyborg.training.validation import auc, gain
+from cyborg.training.optimisation import compute_learning_rate, make_optimiser
+from cyborg.training.train import train_cell, train_network
+from cyborg.training.validation import average_auc, compare_epochs
 from tiny_project import project, train_spec
 
 FILES = ["environment.json", "history.csv", "model.safetensors", "result.json"]
@@ -49,7 +49,7 @@ def root(tmp_path: Path) -> Path:
     return project(tmp_path / "project")
 
 
-def run(spec: dict[str, Any], root: Path, name: str = "cell", **more: Any) -> Path:
+def run(spec: TrainSpec, root: Path, name: str = "cell", **more: Any) -> Path:
     out = root.parent / name
     out.mkdir()
     train_cell(spec, out, root, **more)
@@ -64,8 +64,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_cell_leaves_the_four_files_and_learns(root: Path) -> None:
-    rows: list[dict[str, Any]] = []
-    out = run(train_spec(training={"epochs": 6}), root, progress=rows.append)
+    reports: list[tuple[int, int]] = []
+    out = run(train_spec(training={"epochs": 6}), root, report=lambda *done: reports.append(done))
     assert sorted(path.name for path in out.iterdir()) == FILES
     history = pd.read_csv(out / "history.csv")
     assert list(history) == [
@@ -73,8 +73,7 @@ def test_a_cell_leaves_the_four_files_and_learns(root: Path) -> None:
         "validation_accuracy", "validation_auc", "validation_loss", "selected",
     ]  # fmt: skip
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert {row["epochs"] for row in rows} == {6}
+    assert reports == [(epoch, 6) for epoch in range(1, 7)]
     assert history["loss"].iloc[-1] < history["loss"].iloc[0] / 4
     mixed = (history["classification"] + history["saliency"]) / 2
     assert np.allclose(history["loss"], mixed, rtol=1e-5)
@@ -127,13 +126,13 @@ def test_every_loss_trains(name: str, root: Path) -> None:
     manifest = pd.read_parquet(path)
     manifest["sample_weight"] = np.where(manifest["label"] == "synthetic", 2.0, np.nan)
     manifest.to_parquet(path, index=False)
-    spec = train_spec(loss={"name": name, "options": {}}, training={"learning_rate": 0.005})
+    spec = train_spec(loss=name, training={"learning_rate": 0.005})
     history = pd.read_csv(run(spec, root) / "history.csv")
     assert np.isfinite(history[["loss", "classification", "saliency"]]).all(axis=None)
 
 
 def test_weights_of_samples_must_be_there_for_a_loss_that_wants_them(root: Path) -> None:
-    spec = train_spec(loss={"name": "perceptual_weight", "options": {}})
+    spec = train_spec(loss="perceptual_weight")
     with pytest.raises(UserError, match="needs weights of samples"):
         run(spec, root)
 
@@ -147,7 +146,7 @@ def test_what_a_loss_learns_is_trained(root: Path, monkeypatch: pytest.MonkeyPat
         return original(self, *arguments)
 
     monkeypatch.setattr(Objective, "forward", spy)
-    run(train_spec(loss={"name": "res_l", "options": {}}, training={"epochs": 3}), root)
+    run(train_spec(loss="res_l", training={"epochs": 3}), root)
     assert len(seen) == 9
     assert not torch.equal(seen[0], seen[-1])
 
@@ -174,7 +173,7 @@ def test_an_interrupted_training_ends_with_the_same_bytes(
     training: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = dict(training)
-    loss = {"name": training.pop("loss", "cyborg"), "options": {}}
+    loss = training.pop("loss", "cyborg")
     original = cyborg.training.train.build
 
     def with_dropout(*arguments: Any, **options: Any) -> Any:
@@ -187,15 +186,15 @@ def test_an_interrupted_training_ends_with_the_same_bytes(
     whole = run(spec, root, "whole")
     epochs = []
 
-    def kill(row: dict[str, Any]) -> None:
-        epochs.append(row["epoch"])
-        if row["epoch"] in (1, 3):
+    def kill(epoch: int, total: int) -> None:
+        epochs.append(epoch)
+        if epoch in (1, 3):
             raise Killed
 
     work = root.parent / "work"
     for attempt in range(3):
         try:
-            out = run(spec, root, f"attempt{attempt}", work=work, progress=kill)
+            out = run(spec, root, f"attempt{attempt}", work=work, report=kill)
         except Killed:
             continue
     assert contents(out) == contents(whole)
@@ -222,14 +221,14 @@ def test_the_state_of_the_gradient_scaler_is_kept(tmp_path: Path) -> None:
     def parts(scale: float) -> Any:
         network = Pixel()
         scaler = torch.amp.GradScaler("cpu", init_scale=scale, enabled=True)
-        return network, optimiser(network, Training()), scaler
+        return network, make_optimiser(network, Training()), scaler
 
     checkpoint = Checkpoint(tmp_path / "state.pt", "training")
-    checkpoint.save(Progress(epoch=3), *parts(128.0))
+    checkpoint.save(TrainingState(epoch=3), *parts(128.0))
     fresh = parts(65536.0)
     assert checkpoint.restore(*fresh).epoch == 3
     assert fresh[2].state_dict()["scale"] == 128.0
-    assert Checkpoint(tmp_path / "state.pt", "another").restore(*fresh) == Progress()
+    assert Checkpoint(tmp_path / "state.pt", "another").restore(*fresh) == TrainingState()
 
 
 class Code:
@@ -289,8 +288,8 @@ def loop(
         return dict.fromkeys(("accuracy", "auc", "loss"), next(values))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cyborg.training.train, "validate", measured)
-        result = train(network, objective, data, None, chosen, 0, Checkpoint(None))  # type: ignore
+        patch.setattr(cyborg.training.train, "validate_network", measured)
+        result = train_network(network, objective, data, None, chosen, 0, Checkpoint(None))  # type: ignore
     return SimpleNamespace(network=network, **vars(result))
 
 
@@ -368,7 +367,7 @@ def test_a_loss_is_given_what_it_needs() -> None:
 
 def rates(steps: int, **training: Any) -> list[float]:
     chosen = Training.model_validate({"learning_rate": 0.4} | training)
-    return [learning_rate(chosen, step, steps) for step in range(chosen.epochs * steps)]
+    return [compute_learning_rate(chosen, step, steps) for step in range(chosen.epochs * steps)]
 
 
 def scheduled(make: Any, count: int, every: int = 1) -> list[float]:
@@ -404,9 +403,11 @@ def test_one_cycle_of_few_steps_is_within_its_limits(steps: int) -> None:
 
 def test_the_published_recipe_is_the_default() -> None:
     training = Training()
-    sgd = optimiser(Pixel(), training).param_groups[0]
+    sgd = make_optimiser(Pixel(), training).param_groups[0]
     assert (sgd["lr"], sgd["momentum"], sgd["weight_decay"]) == (0.005, 0.9, 1e-6)
-    found = {epoch: learning_rate(training, epoch * 92, 92) for epoch in (0, 11, 12, 24, 49)}
+    found = {
+        epoch: compute_learning_rate(training, epoch * 92, 92) for epoch in (0, 11, 12, 24, 49)
+    }
     assert found == pytest.approx({0: 5e-3, 11: 5e-3, 12: 5e-4, 24: 5e-5, 49: 5e-7})
     assert (training.epochs, training.batch_size, training.selection) == (50, 20, "accuracy")
 
@@ -414,10 +415,10 @@ def test_the_published_recipe_is_the_default() -> None:
 def test_frozen_parameters_are_not_trained() -> None:
     network = Pixel()
     network.head.bias.requires_grad_(False)
-    assert optimiser(network, Training()).param_groups[0]["params"] == [network.head.weight]
+    assert make_optimiser(network, Training()).param_groups[0]["params"] == [network.head.weight]
     network.requires_grad_(False)
     with pytest.raises(UserError, match="every parameter of the network is frozen"):
-        optimiser(network, Training())
+        make_optimiser(network, Training())
 
 
 # Measures
@@ -428,32 +429,32 @@ def test_the_auc_is_that_of_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 10, (40, 3)) / 10  # many ties
     labels = np.concatenate([[0, 1, 2], rng.integers(0, 3, 37)])
-    two = auc(scores[:, :2], np.minimum(labels, 1))
+    two = average_auc(scores[:, :2], np.minimum(labels, 1))
     assert two == pytest.approx(roc_auc_score(labels > 0, scores[:, 1]))
     each = [roc_auc_score(labels == k, scores[:, k]) for k in range(3)]
-    assert auc(scores, labels) == pytest.approx(np.mean(each))
+    assert average_auc(scores, labels) == pytest.approx(np.mean(each))
 
 
 def test_the_auc_by_hand() -> None:
     """Of 2 x 2 pairs three are in order and one is tied: (3 + 1/2) / 4."""
     scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.1, 0.9]])
-    assert auc(scores, np.array([0, 1, 0, 1])) == pytest.approx(3.5 / 4)
-    assert auc(scores, np.array([1, 0, 1, 0])) == pytest.approx(0.5 / 4)
+    assert average_auc(scores, np.array([0, 1, 0, 1])) == pytest.approx(3.5 / 4)
+    assert average_auc(scores, np.array([1, 0, 1, 0])) == pytest.approx(0.5 / 4)
 
 
 def test_an_auc_that_does_not_exist_is_nan() -> None:
     scores = np.array([[0.9, 0.1], [0.6, 0.4]])
-    assert math.isnan(auc(scores, np.ones(2, dtype=np.int64)))
-    assert math.isnan(auc(np.full((2, 2), math.nan), np.array([0, 1])))
+    assert math.isnan(average_auc(scores, np.ones(2, dtype=np.int64)))
+    assert math.isnan(average_auc(np.full((2, 2), math.nan), np.array([0, 1])))
     three = np.full((4, 3), 1 / 3)
-    assert math.isnan(auc(three, np.array([0, 1, 1, 0])))
+    assert math.isnan(average_auc(three, np.array([0, 1, 1, 0])))
 
 
-def test_gains_have_a_direction() -> None:
-    assert gain("auc", {"auc": 0.8}, {"auc": 0.7}) > 0
-    assert gain("loss", {"loss": 0.8}, {"loss": 0.7}) < 0
-    assert gain("accuracy", {"accuracy": 0.8}, {"accuracy": 0.8}) == 0
-    assert gain("last", {}, {}) > 0
+def test_better_is_higher_but_for_the_loss() -> None:
+    assert compare_epochs("auc", {"auc": 0.8}, {"auc": 0.7}) == 1
+    assert compare_epochs("loss", {"loss": 0.8}, {"loss": 0.7}) == -1
+    assert compare_epochs("accuracy", {"accuracy": 0.8}, {"accuracy": 0.8}) == 0
+    assert compare_epochs("auc", {"auc": 0.1}, None) == compare_epochs("last", {}, {}) == 1
 
 
 # What is refused, and how it is said
@@ -492,11 +493,11 @@ def test_one_class_in_validation_has_no_auc_but_an_accuracy(root: Path) -> None:
 def test_contradictions_are_refused(root: Path) -> None:
     with pytest.raises(UserError, match="early_stopping waits for a better epoch"):
         run(train_spec(training={"early_stopping": 2, "selection": "last"}), root, "first")
-    spec = train_spec(loss={"name": "harmonization", "options": {}}, training={"compile": True})
+    spec = train_spec(loss="harmonization", training={"compile": True})
     with pytest.raises(UserError, match="derivatives that a compiled network does not have"):
         run(spec, root, "second")
     with pytest.raises(UserError, match=r"`cybrog` is not a loss(.|\n)*did you mean `cyborg`"):
-        run(train_spec(loss={"name": "cybrog", "options": {}}), root, "third")
+        run(train_spec(loss="cybrog"), root, "third")
 
 
 @pytest.mark.parametrize(
@@ -513,24 +514,24 @@ def test_out_of_memory_names_the_parameter_to_lower(
     def full(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(cyborg.training.train, "train", full)
+    monkeypatch.setattr(cyborg.training.train, "train_network", full)
     with pytest.raises(UserError, match=r"out of memory(.|\n)*lower `training.batch_size`"):
         run(train_spec(), root)
 
 
 def test_other_errors_of_torch_stay_what_they_are() -> None:
     error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
-    assert explained(error, "training.batch_size") is error
+    assert explain_error(error, "training.batch_size") is error
 
 
 def test_device_and_threads_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert device() == torch.device("cpu")
+    assert choose_device() == torch.device("cpu")
     monkeypatch.setenv("CYBORG_THREADS", "two")
-    with pytest.raises(UserError, match="CYBORG_THREADS: `two` is no number of threads"):
-        prepare(device())
+    with pytest.raises(UserError, match="CYBORG_THREADS: `two` is not a number of threads"):
+        configure_torch(choose_device())
     monkeypatch.setenv("CYBORG_DEVICE", "abacus")
-    with pytest.raises(UserError, match="`abacus` is no device of this machine"):
-        device()
+    with pytest.raises(UserError, match="no device `abacus` on this machine"):
+        choose_device()
 
 
 # What a cell depends on
@@ -538,8 +539,11 @@ def test_device_and_threads_are_checked(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_cell_does_not_depend_on_the_orchestration() -> None:
     modules = set(collect_modules(["cyborg.training.train", "cyborg.evaluation.evaluate"]))
-    allowed = {"cyborg.config", "cyborg.config.networks", "cyborg.config.training"}
-    assert {m for m in modules if m.startswith("cyborg.config")} == allowed
+    allowed = {"cells", "evaluation", "networks", "training"}
+    assert {m.rpartition(".")[2] for m in modules if m.startswith("cyborg.config.")} == allowed
+    modules_of_training = set(collect_modules(["cyborg.training.train"]))
+    assert "cyborg.config.evaluation" not in modules_of_training
+    assert "cyborg.config.pretraining" not in modules_of_training
     assert not [m for m in modules if m.startswith(("cyborg.grid", "cyborg.results", "cyborg.cli"))]
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from cyborg.common.schema import Parameters
+from cyborg.config.evaluation import Evaluation
 from cyborg.config.networks import NetworkOptions
-from cyborg.config.saliency import Maps
+from cyborg.config.saliency import MapRecipe
 from cyborg.config.training import Training
 
 NAME = r"^[a-z0-9][a-z0-9_]*$"
@@ -158,17 +159,6 @@ class Variant(Parameters):
         return dict(self.model_extra or {})
 
 
-class Evaluation(Parameters):
-    """`evaluation`: how finished cells are scored."""
-
-    batch_size: int | None = Field(
-        None,
-        ge=1,
-        description="images scored at a time. null is a number that suits the device (8 or 512)",
-    )
-    gallery: int = Field(6, ge=0, le=64, description="test images per set shown with their maps")
-
-
 class Report(Parameters):
     """`report`: how the tables are computed."""
 
@@ -191,7 +181,7 @@ class Experiment(Parameters):
     )
     data: Data = Field(description="which sources are trained and tested on")
     phantom: Phantom = Field(Phantom(), description="how the procedural faces are drawn")
-    saliency: dict[str, Maps] = Field({}, description="map sets: name and recipe")
+    saliency: dict[str, MapRecipe] = Field({}, description="map sets: name and recipe")
     split: Split = Field(Split(), description="training, validation, test")
     check: Check = Field(Check(), description="audit of the data")
     pack: Pack = Field(Pack(), description="decoding")

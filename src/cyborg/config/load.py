@@ -38,10 +38,10 @@ def load_experiment(path: str | Path = "params.yaml") -> Experiment:
     ]
     for name, variant in experiment.variants.items():
         found += _check_loss_options(variant, name, file)
-        found += preparations.mistaken(experiment, name, path, file.locate, file.find_line)
+        found += preparations.find_mistakes(experiment, name, path, file.locate, file.find_line)
     if found:
         raise UserErrors(found)
-    if circle := preparations.circle(experiment):
+    if circle := preparations.find_circle(experiment):
         raise UserError(
             f"teachers in a circle: {' -> '.join(circle)}",
             where=file.locate("variants", circle[0], "prepare"),

@@ -15,7 +15,7 @@ from cyborg.common.schema import KeyPath, collect_mistakes
 from cyborg.config.experiment import Experiment, Variant
 
 
-def options(variant: Variant) -> dict[str, BaseModel]:
+def resolve_options(variant: Variant) -> dict[str, BaseModel]:
     """The preparations of a variant, in order: name, and options with defaults filled in."""
     return {
         name: PREPARATIONS.find(name).options.model_validate(given or {})
@@ -23,7 +23,7 @@ def options(variant: Variant) -> dict[str, BaseModel]:
     }
 
 
-def mistaken(
+def find_mistakes(
     experiment: Experiment,
     name: str,
     path: str | Path,
@@ -60,10 +60,10 @@ def mistaken(
     return found
 
 
-def circle(experiment: Experiment) -> list[str]:
+def find_circle(experiment: Experiment) -> list[str]:
     """Variants each taught by the next, the last being the first; empty where there are none."""
     teachers = {
-        name: [o.variant for o in options(variant).values() if hasattr(o, "variant")]
+        name: [o.variant for o in resolve_options(variant).values() if hasattr(o, "variant")]
         for name, variant in experiment.variants.items()
     }
     try:

@@ -1,4 +1,4 @@
-"""`saliency`: map sets, each a recipe that turns the annotations of a source into maps."""
+"""Define the parameters below `saliency`: map sets, each a recipe from annotations to maps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from cyborg.common.schema import Parameters
 
 
-class Gaze(Parameters):
-    """`gaze`: how recorded gaze becomes a map; read only where annotations hold gaze."""
+class GazeRecipe(Parameters):
+    """How recorded gaze becomes a map. It matters only if annotations hold gaze."""
 
     sigma: float = Field(1.0, gt=0, description="standard deviation of the Gaussian per fixation")
     unit: Literal["degrees", "pixels"] = Field(
@@ -19,32 +19,36 @@ class Gaze(Parameters):
     pixels_per_degree: float | None = Field(
         None,
         gt=0,
-        description="pixels per degree of visual angle; null takes the image as 30 degrees wide "
-        "(its longer side), as in free viewing on a desktop screen",
+        description="pixels per degree of visual angle. Null takes the longer side of the image as "
+        "30 degrees, as in free viewing on a desktop screen",
     )
     weight: Literal["duration", "count"] = Field(
-        "count", description="what each fixation adds: its duration, or one"
+        "count", description="height of each fixation: its duration, or one"
     )
     minimum: float = Field(
         0.0, ge=0, description="fixations shorter than this many seconds are left out"
     )
     drop_first: int = Field(
-        0, ge=0, description="fixations left out at the start (the first falls where gaze was)"
+        0,
+        ge=0,
+        description="fixations left out at the start (the first is where gaze was before)",
     )
     only_first: int | None = Field(
-        None, ge=1, description="keep only this many fixations (the initial phase); null is all"
+        None, ge=1, description="keep only this many fixations (the initial phase). Null keeps all"
     )
     detection: Literal["ivt", "idt"] = Field(
         "ivt", description="how fixations are found in raw samples: by velocity or by dispersion"
     )
     velocity: float = Field(
-        30.0, gt=0, description="ivt: samples slower than this are fixation, units per second"
+        30.0,
+        gt=0,
+        description="ivt: samples slower than this are part of a fixation, units/second",
     )
     dispersion: float = Field(
         1.0, gt=0, description="idt: largest width plus height of a fixation, units"
     )
     shortest: float = Field(
-        0.1, ge=0, description="shortest fixation that is found in raw samples, seconds"
+        0.1, ge=0, description="shortest fixation to find in raw samples, seconds"
     )
     denoise: Literal["none", "hdbscan"] = Field(
         "none", description="leave out fixations of all annotators that belong to no cluster"
@@ -52,8 +56,8 @@ class Gaze(Parameters):
     cluster: int = Field(5, ge=2, description="hdbscan: smallest cluster, fixations")
 
 
-class Maps(Parameters):
-    """One map set: which annotations are used, how they become one map per image."""
+class MapRecipe(Parameters):
+    """One map set: which annotations are used, and how they become one map per image."""
 
     column: Literal["annotations", "segmentation"] = Field(
         "annotations",
@@ -74,51 +78,51 @@ class Maps(Parameters):
     only_correct: bool = Field(
         False, description="use only annotators whose decision was right (published practice)"
     )
-    labels: list[str] | None = Field(None, description="categories that are used; null is all")
+    labels: list[str] | None = Field(None, description="categories that are used. Null uses all")
     weights: dict[str, float] = Field(
-        {}, description="category: height of its regions, 0 to 1; others have 1"
+        {}, description="height of the regions of a category, 0 to 1. Others have 1"
     )
     granularity: Literal["area", "outline", "box", "hull", "fine"] = Field(
         "area",
-        description="what of each region is filled: what was drawn, its outline only, its "
-        "bounding box, its convex hull; fine is open lines and points only",
+        description="part of each region that is filled: the area as drawn, its outline, its "
+        "bounding box or its convex hull. Fine is open lines and points only",
     )
     line_width: float = Field(
-        0.0, ge=0, description="width of open lines, points and outlines, pixels; 0 is no area"
+        0.0, ge=0, description="width of open lines, points and outlines, pixels. 0 is no area"
     )
     antialias: Literal[1, 2, 4, 8] = Field(
-        1, description="samples per pixel and direction; 1: a pixel is in or out, by its centre"
+        1, description="samples per pixel and direction. With 1 a pixel is in or out, by its centre"
     )
     blur: float = Field(
-        0.0, ge=0, description="standard deviation of a Gaussian blur, in `blur_unit`; 0 is none"
+        0.0, ge=0, description="standard deviation of a Gaussian blur, in `blur_unit`. 0 is none"
     )
     blur_unit: Literal["pixels", "marks", "image"] = Field(
         "pixels",
-        description="unit of blur: pixels; share of the longer side of the box around all marks "
-        "of the image (a measure of the face); share of the image's shorter side",
+        description="unit of blur: pixels, the longer side of the box around all marks of the "
+        "image (a measure of the face), or the image's shorter side",
     )
     threshold: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="ready maps: values up to this are zero (JPEG maps have noise), 0 to 1",
+        description="ready maps: values up to this become zero (JPEG maps have noise), 0 to 1",
     )
     on_size: Literal["refuse", "scale"] = Field(
-        "refuse", description="annotations made on another size of the image"
+        "refuse", description="if annotations were made on another size of the image"
     )
     on_outside: Literal["refuse", "clip"] = Field(
-        "refuse", description="regions that leave the image by more than 2 % (at least a pixel)"
+        "refuse", description="if regions leave the image by more than 2 % (at least a pixel)"
     )
-    gaze: Gaze = Field(Gaze(), description="how recorded gaze becomes a map")
+    gaze: GazeRecipe = Field(GazeRecipe(), description="how recorded gaze becomes a map")
 
     @model_validator(mode="after")
-    def _consistent(self) -> Maps:
+    def _check_consistency(self) -> MapRecipe:
         if self.granularity == "outline" and self.line_width == 0:
             raise ValueError("granularity `outline` needs a line_width above 0")
         if self.time_weight != "none" and self.aggregate != "mean":
             raise ValueError("time_weight needs `aggregate: mean`")
         if self.labels is not None and not self.labels:
-            raise ValueError("labels is empty: no region would be used; null is all")
+            raise ValueError("labels is empty, so that no region would be used. Null uses all")
         for label, weight in self.weights.items():
             if not 0 <= weight <= 1:
                 raise ValueError(f"weight of `{label}` must be between 0 and 1")

@@ -1,12 +1,16 @@
-"""Define `training`: how a cell is optimised."""
+"""Define `training`: how a cell is optimised, and the specification of a training cell.
+
+Any key of `training` may be overridden per architecture and variant.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from cyborg.common.schema import Parameters
+from cyborg.config.cells import GuidedSpec
 
 
 class Augmentation(Parameters):
@@ -63,4 +67,33 @@ class Training(Parameters):
     compile: bool = Field(False, description="compile the network with torch.compile")
     augmentation: Augmentation = Field(
         Augmentation(), description="random changes of image and map together"
+    )
+
+
+class LossSpec(Parameters):
+    """A loss with all its options."""
+
+    name: str = Field(description="module in cyborg/losses")
+    options: dict[str, JsonValue] = Field(description="options of the loss")
+
+
+class PreparationStep(Parameters):
+    """A step before the training, with all its options."""
+
+    name: str = Field(description="module in cyborg/training/preparations")
+    options: dict[str, JsonValue] = Field(description="options of the preparation")
+    parent: str | None = Field(
+        description="folder under runs/ of the cell that the step starts from; null is none"
+    )
+
+
+class TrainSpec(GuidedSpec):
+    """The specification of a cell that trains a classifier."""
+
+    kind: Literal["train"] = "train"
+    training_set: str = Field(description="key of `data.training_sets`")
+    loss: LossSpec = Field(description="what is minimised")
+    training: Training = Field(description="how it is minimised")
+    prepare: tuple[PreparationStep, ...] = Field(
+        description="what happens before the training, in this order"
     )

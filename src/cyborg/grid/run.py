@@ -1,4 +1,4 @@
-"""Bring runs/<kind> to what plan/<kind> wants: keep, restore, run the missing cells, prune."""
+"""Bring runs/<grid> to what plan/<grid> wants: keep, restore, run the missing cells, prune."""
 
 from __future__ import annotations
 
@@ -12,57 +12,63 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cyborg.common.errors import UserError
-from cyborg.common.files import read_json, write_json
+from cyborg.common.files import write_json
 from cyborg.common.packages import check_packages
-from cyborg.grid import store
-from cyborg.grid.layout import LOGS, RUNS, WORK, finished, intact, planned
-from cyborg.grid.progress import Progress
+from cyborg.grid.layout import (
+    LOGS,
+    RUNS,
+    WORK,
+    is_intact,
+    list_finished,
+    list_planned,
+    read_spec,
+)
+from cyborg.grid.progress import ProgressBar
+from cyborg.grid.store import restore_cells, set_aside_cells
 
+# Lines of a failed cell's log that are shown, and logs of which they are shown.
 LOG_LINES, LOGS_SHOWN = 25, 3
+# Used if the environment names no profile of Snakemake.
 PROFILE = Path("workflow/profiles/default")
 
 
-def run_grid(kind: str, root: Path = Path()) -> str:
-    """Make every wanted cell of `kind` finished and remove the others; return what was done.
+def run_grid(grid: str, root: Path = Path()) -> str:
+    """Finish every wanted cell of a grid, remove the others, and return a summary.
 
-    Cells that are finished stay, cells that earlier revisions finished are restored from DVC's
-    cache or remote, and Snakemake runs the rest, on whatever SNAKEMAKE_PROFILE names.
+    Finished cells stay. Cells that earlier revisions finished are restored from DVC's cache or
+    remote. Snakemake runs the rest, on whatever SNAKEMAKE_PROFILE names.
 
-    Raises UserError where cells failed; all others are finished and kept then, and nothing is
+    Raises UserError if cells failed. All others are finished and kept then, and nothing is
     removed.
     """
     check_packages("dvc", "snakemake")
     root = root.resolve()
-    with _alone(root, kind):
-        wanted = planned(root, kind)
+    with lock_grid(root, grid):
+        wanted = list_planned(root, grid)
         if not wanted:
             raise UserError(
-                f"no {kind} cells are planned",
-                where=root / "plan" / kind,
+                f"no {grid} cells are planned",
+                where=root / "plan" / grid,
                 hint="run `dvc repro` (or `cyborg plan`) first",
             )
-        kept = _kept(root, kind, set(wanted))
-        restored = store.restore(root, kind, set(wanted) - kept)
+        kept = check_finished(root, grid, set(wanted))
+        restored = restore_cells(root, grid, set(wanted) - kept)
         missing = sorted(set(wanted) - kept - set(restored))
         if missing:
-            _snakemake(root, kind, missing, wanted)
-        done = finished(root, kind)
-        failed = [name for name in wanted if name not in done]
+            run_missing(root, grid, missing, wanted)
+        finished = list_finished(root, grid)
+        failed = [name for name in wanted if name not in finished]
         if failed:
             raise UserError(
-                f"{len(failed)} of {len(wanted)} {kind} cells failed",
-                hint="their logs stand above; mend the cause and run `dvc repro` again, finished "
+                f"{len(failed)} of {len(wanted)} {grid} cells failed",
+                hint="read their logs above, fix the cause and run `dvc repro` again. Finished "
                 "cells are kept",
             )
-        pruned = set(done) - set(wanted)
-        store.set_aside(root, kind, pruned)
-        _sweep(root, kind, set(wanted))
-    summary = (
-        f"{kind}: {len(missing)} cells run, {len(restored)} restored, {len(kept)} kept, "
-        f"{len(pruned)} pruned"
-    )
+        pruned = set(finished) - set(wanted)
+        set_aside_cells(root, grid, pruned)
+        sweep_folders(root, grid, set(wanted))
     write_json(
-        root / WORK / f"{kind}.summary.json",
+        root / WORK / f"{grid}.summary.json",
         {
             "run": missing,
             "restored": restored,
@@ -70,40 +76,45 @@ def run_grid(kind: str, root: Path = Path()) -> str:
             "pruned": sorted(pruned),
         },
     )
-    return summary
+    return (
+        f"{grid}: {len(missing)} cells run, {len(restored)} restored, {len(kept)} kept, "
+        f"{len(pruned)} pruned"
+    )
 
 
-def _alone(root: Path, kind: str) -> FileLock:
-    """The lock of this grid; waits, with a word, for another run (or one whose DVC was killed)."""
+def lock_grid(root: Path, grid: str) -> FileLock:
+    """Return the acquired lock of a grid. Wait, with a message, if another run holds it."""
     (root / WORK).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(str(root / WORK / f"{kind}.lock"))
+    lock = FileLock(str(root / WORK / f"{grid}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print(f"{kind}: another run is at work in this folder; waiting for it", file=sys.stderr)
+        # It may also be a run whose DVC was killed.
+        print(f"{grid}: waiting for another run in this folder", file=sys.stderr)
         lock.acquire()
     return lock
 
 
-def _kept(root: Path, kind: str, wanted: set[str]) -> set[str]:
-    """Finished wanted cells; those damaged since are removed, and said to be."""
+def check_finished(root: Path, grid: str, wanted: set[str]) -> set[str]:
+    """Return the wanted cells that are finished. Remove damaged ones, with a message."""
     kept = set()
-    for name, folder in finished(root, kind).items():
+    for name, folder in list_finished(root, grid).items():
         if name not in wanted:
             continue
-        if intact(folder):
+        if is_intact(folder):
             kept.add(name)
         else:
             print(
-                f"{kind}: {name} does not agree with its MANIFEST and is made anew", file=sys.stderr
+                f"{grid}: {name} does not agree with its MANIFEST and is run again",
+                file=sys.stderr,
             )
             shutil.rmtree(folder)
     return kept
 
 
-def _sweep(root: Path, kind: str, wanted: set[str]) -> None:
-    """Remove folders without a MANIFEST: what killed schedulers left, empty or half-deleted."""
-    base = root / RUNS / kind
+def sweep_folders(root: Path, grid: str, wanted: set[str]) -> None:
+    """Remove the folders of unwanted cells that killed schedulers left, and all empty folders."""
+    base = root / RUNS / grid
     for folder in sorted(base.glob("*/*/seed*/*"), reverse=True):
         if str(folder.relative_to(base)) not in wanted:
             shutil.rmtree(folder)
@@ -113,18 +124,17 @@ def _sweep(root: Path, kind: str, wanted: set[str]) -> None:
                 folder.rmdir()
 
 
-def _snakemake(root: Path, kind: str, cells: list[str], wanted: dict[str, Path]) -> None:
-    """Run the missing cells through Snakemake; show progress, then the logs of failed cells."""
-    config = root / WORK / f"{kind}.config.json"
+def run_missing(root: Path, grid: str, cells: list[str], wanted: dict[str, Path]) -> None:
+    """Run the missing cells through Snakemake. Show progress, then the logs of failed cells."""
+    config = root / WORK / f"{grid}.config.json"
     parents = {
-        name: [f"{RUNS}/{parent}" for parent in read_json(wanted[name]).get("parents", [])]
-        for name in cells
+        name: [f"{RUNS}/{parent}" for parent in read_spec(wanted[name]).parents] for name in cells
     }
-    write_json(config, {"kind": kind, "cells": cells, "parents": parents})
-    log = root / LOGS / kind / "snakemake.log"
+    write_json(config, {"grid": grid, "cells": cells, "parents": parents})
+    log = root / LOGS / grid / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     for name in cells:  # an old log must not pass for this run's
-        (root / LOGS / kind / f"{name}.log").unlink(missing_ok=True)
+        (root / LOGS / grid / f"{name}.log").unlink(missing_ok=True)
     command = [
         sys.executable,
         "-m",
@@ -148,7 +158,7 @@ def _snakemake(root: Path, kind: str, cells: list[str], wanted: dict[str, Path])
     environment.setdefault("PYTHONHASHSEED", "0")
     with (
         open(log, "w", encoding="utf-8") as output,
-        Progress(root, kind, cells) as progress,
+        ProgressBar(root, grid, cells) as progress,
         subprocess.Popen(
             command,
             cwd=root,
@@ -167,20 +177,28 @@ def _snakemake(root: Path, kind: str, cells: list[str], wanted: dict[str, Path])
             process.wait()
             raise
         progress.update()
-    failed = [name for name in cells if name not in finished(root, kind)]
+    show_failures(root, grid, cells)
+
+
+def show_failures(root: Path, grid: str, cells: list[str]) -> None:
+    """Print the last lines of the logs of those cells that are not finished."""
+    finished = list_finished(root, grid)
+    failed = [name for name in cells if name not in finished]
     if not failed:
         return
-    logs = [root / LOGS / kind / f"{name}.log" for name in failed]
-    shown = [path for path in logs if path.is_file() and path.stat().st_size]
-    for path in shown[:LOGS_SHOWN]:
-        _show(path, root)
-    if len(shown) < len(logs):  # never started, or ended from outside: the scheduler knows why
-        _show(log, root)
-    for path in shown[LOGS_SHOWN:]:
+    logs = [root / LOGS / grid / f"{name}.log" for name in failed]
+    written = [path for path in logs if path.is_file() and path.stat().st_size]
+    for path in written[:LOGS_SHOWN]:
+        show_log(path, root)
+    if len(written) < len(logs):
+        # These cells never started, or were ended from outside. The scheduler's log tells why.
+        show_log(root / LOGS / grid / "snakemake.log", root)
+    for path in written[LOGS_SHOWN:]:
         print(f"failed as well: {path.relative_to(root)}", file=sys.stderr)
 
 
-def _show(path: Path, root: Path) -> None:
+def show_log(path: Path, root: Path) -> None:
+    """Print the last lines of a log on stderr."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     print(f"\n--- {path.relative_to(root)} (last lines)", file=sys.stderr)
     print("\n".join(lines[-LOG_LINES:]), file=sys.stderr)

@@ -7,27 +7,29 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cyborg.grid.layout import MANIFEST, RUNS, WORK, intact
+from cyborg.grid.layout import MANIFEST, RUNS, WORK, is_intact
 
-Files = dict[str, str]  # file of a cell: md5 of its content
+# The files of a cell: name, and md5 of the content.
+Files = dict[str, str]
 
 
-def restore(root: Path, kind: str, wanted: Iterable[str]) -> list[str]:
-    """Bring back those of the wanted cells that an earlier run has finished; return their names.
+def restore_cells(root: Path, grid: str, wanted: Iterable[str]) -> list[str]:
+    """Bring back the wanted cells that an earlier run has finished, and return their names.
 
-    Looked at in turn: cells set aside by an interrupted run, DVC's local cache, the remote of
-    every revision of dvc.lock that git knows. A cell that does not agree with its MANIFEST is left
-    out. A remote that cannot be reached is reported on stderr and costs nothing but training.
+    Three places are searched in turn: the cells that an interrupted run set aside, DVC's local
+    cache, and the remote, for every revision of dvc.lock that git knows. A cell that does not agree
+    with its MANIFEST is left out. If the remote cannot be reached, a note says so on stderr, and
+    the cells are trained instead.
     """
     missing, found = set(wanted), []
     for name in sorted(missing):
-        if _take_back(root, kind, name):
+        if take_back(root, grid, name):
             found.append(name)
     missing -= set(found)
     if missing and (root / ".dvc").is_dir():
@@ -35,20 +37,20 @@ def restore(root: Path, kind: str, wanted: Iterable[str]) -> list[str]:
 
         with Repo(str(root)) as repo:
             cache = Path(repo.cache.local.path)
-            for name, files in _in_cache(cache, missing).items():
-                if _copy(root, kind, name, files, lambda md5: _object(cache, md5)):
+            for name, files in find_cached(cache, missing).items():
+                if copy_cell(root, grid, name, files, lambda md5: locate_object(cache, md5)):
                     found.append(name)
             missing -= set(found)
             if missing:
-                found += _from_remotes(repo, root, kind, missing, cache)
+                found += restore_from_remote(repo, root, grid, missing, cache)
     return sorted(found)
 
 
-def set_aside(root: Path, kind: str, names: Iterable[str]) -> None:
-    """Remove cells that nobody wants now; those that DVC's cache does not hold are kept in .work.
+def set_aside_cells(root: Path, grid: str, names: Iterable[str]) -> None:
+    """Remove cells that nobody wants now. Those that DVC's cache does not hold are kept in .work.
 
-    Cells of a run that was interrupted were never cached; without this, going back to their
-    parameters would train them again.
+    The cells of an interrupted run were never cached. Without this, going back to their parameters
+    would train them again.
     """
     names = set(names)
     cached: dict[str, Files] = {}
@@ -56,49 +58,51 @@ def set_aside(root: Path, kind: str, names: Iterable[str]) -> None:
         from dvc.repo import Repo
 
         with Repo(str(root)) as repo:
-            cached = _in_cache(Path(repo.cache.local.path), names)
+            cached = find_cached(Path(repo.cache.local.path), names)
     for name in sorted(names):
-        folder = root / RUNS / kind / name
-        if name not in cached and intact(folder):
-            kept = root / WORK / "kept" / kind / name
+        folder = root / RUNS / grid / name
+        if name not in cached and is_intact(folder):
+            kept = root / WORK / "kept" / grid / name
             shutil.rmtree(kept, ignore_errors=True)
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(folder, kept)
         else:
             shutil.rmtree(folder)
         for parent in folder.parents:  # leave no empty folders: they are part of DVC's listing
-            if parent == root / RUNS / kind or any(parent.iterdir()):
+            if parent == root / RUNS / grid or any(parent.iterdir()):
                 break
             parent.rmdir()
 
 
-def _take_back(root: Path, kind: str, name: str) -> bool:
-    kept = root / WORK / "kept" / kind / name
-    if not intact(kept):
+def take_back(root: Path, grid: str, name: str) -> bool:
+    """Bring back a cell that was set aside. Return whether there was an intact one."""
+    kept = root / WORK / "kept" / grid / name
+    if not is_intact(kept):
         return False
-    folder = root / RUNS / kind / name
+    folder = root / RUNS / grid / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(kept, folder)
     return True
 
 
-def _object(cache: Path, md5: str) -> Path:
+def locate_object(cache: Path, md5: str) -> Path:
+    """Return the path of an object in DVC's cache."""
     return cache / md5[:2] / md5[2:]
 
 
-def _in_cache(cache: Path, names: set[str]) -> dict[str, Files]:
-    """Those of the cells that some folder listing in the cache names, all their files present."""
+def find_cached(cache: Path, names: set[str]) -> dict[str, Files]:
+    """Return the cells that some folder listing in the cache names, with all their files there."""
     found: dict[str, Files] = {}
     for listing in sorted(cache.glob("??/*.dir")):
-        for name, files in _cells(listing.read_bytes(), names - set(found)).items():
-            if all(_object(cache, md5).is_file() for md5 in files.values()):
+        for name, files in parse_listing(listing.read_bytes(), names - set(found)).items():
+            if all(locate_object(cache, md5).is_file() for md5 in files.values()):
                 found[name] = files
     return found
 
 
-def _cells(listing: bytes, names: set[str]) -> dict[str, Files]:
-    """The wanted cells in one of DVC's folder listings."""
+def parse_listing(listing: bytes, names: set[str]) -> dict[str, Files]:
+    """Return the wanted cells in one of DVC's folder listings, empty if it is not readable."""
     try:
         entries = json.loads(listing)
     except ValueError:
@@ -111,25 +115,30 @@ def _cells(listing: bytes, names: set[str]) -> dict[str, Files]:
     return {name: files for name, files in cells.items() if MANIFEST in files}
 
 
-def _copy(root: Path, kind: str, name: str, files: Files, source: Any) -> bool:
-    """Build a cell's folder from content-addressed objects; true where it is intact."""
-    work = root / WORK / "restore" / kind / name
+def copy_cell(root: Path, grid: str, name: str, files: Files, fetch: Callable[[str], Path]) -> bool:
+    """Build a cell's folder from content-addressed objects. Return whether it is intact.
+
+    fetch: returns the local path of the object with an md5.
+    """
+    work = root / WORK / "restore" / grid / name
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     for file, md5 in files.items():
         # A copy, not a link: cached objects may be read-only.
-        shutil.copyfile(source(md5), work / file)
-    if not intact(work):
+        shutil.copyfile(fetch(md5), work / file)
+    if not is_intact(work):
         shutil.rmtree(work)
         return False
-    folder = root / RUNS / kind / name
+    folder = root / RUNS / grid / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work.rename(folder)
     return True
 
 
-def _from_remotes(repo: Any, root: Path, kind: str, missing: set[str], cache: Path) -> list[str]:
+def restore_from_remote(
+    repo: Any, root: Path, grid: str, missing: set[str], cache: Path
+) -> list[str]:
     """Restore cells from the default remote, by the revisions of dvc.lock that git knows."""
     if not repo.config.get("core", {}).get("remote"):
         return []
@@ -140,13 +149,13 @@ def _from_remotes(repo: Any, root: Path, kind: str, missing: set[str], cache: Pa
         def fetch(md5: str) -> Path:
             path = root / WORK / "restore" / "objects" / md5
             path.parent.mkdir(parents=True, exist_ok=True)
-            local = _object(cache, md5)
+            local = locate_object(cache, md5)
             if local.is_file():
                 return local
             odb.fs.get_file(odb.oid_to_path(md5), str(path))
             return path
 
-        for listing in _listings(root, kind):
+        for listing in list_revisions(root, grid):
             left = missing - set(found)
             if not left:
                 break
@@ -156,10 +165,10 @@ def _from_remotes(repo: Any, root: Path, kind: str, missing: set[str], cache: Pa
                 continue
             if hashlib.md5(content, usedforsecurity=False).hexdigest() != listing.split(".")[0]:
                 continue
-            for name, files in _cells(content, left).items():
-                if _copy(root, kind, name, files, fetch):
+            for name, files in parse_listing(content, left).items():
+                if copy_cell(root, grid, name, files, fetch):
                     found.append(name)
-    except Exception as error:  # whatever a remote's driver raises: the cells can be trained
+    except Exception as error:  # drivers of remotes raise anything, and the cells can be trained
         print(
             f"note: the remote could not be searched for finished cells: {error}", file=sys.stderr
         )
@@ -168,8 +177,8 @@ def _from_remotes(repo: Any, root: Path, kind: str, missing: set[str], cache: Pa
     return found
 
 
-def _listings(root: Path, kind: str) -> list[str]:
-    """md5 of runs/<kind> in every committed dvc.lock, the newest first."""
+def list_revisions(root: Path, grid: str) -> list[str]:
+    """Return the md5 of runs/<grid> in every committed dvc.lock, the newest first."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
@@ -184,6 +193,6 @@ def _listings(root: Path, kind: str) -> list[str]:
             continue
         for stage in lock.get("stages", {}).values():
             for out in stage.get("outs", []):
-                if out.get("path") == f"{RUNS}/{kind}" and out["md5"] not in found:
+                if out.get("path") == f"{RUNS}/{grid}" and out["md5"] not in found:
                     found.append(out["md5"])
     return found

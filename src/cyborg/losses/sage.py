@@ -88,7 +88,7 @@ def sage_loss(
     human = normalise_maps(human)[:, None]
     varies = present & (human.amax((1, 2, 3)) > 0)
     sharp = images.detach().to(human.dtype)
-    dull = blur_images(sharp, blur * max(images.shape[-2:]))
+    dull = blur_gaussian(sharp, blur * max(images.shape[-2:]))
     kept = network((human * sharp + (1 - human) * dull).to(images.dtype))
     lost = network(((1 - human) * sharp + human * dull).to(images.dtype))
 
@@ -118,7 +118,7 @@ def jensen_shannon(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     return ((p.exp() * (p - middle)).sum(1) + (q.exp() * (q - middle)).sum(1)) / 2
 
 
-def blur_images(images: Tensor, deviation: float) -> Tensor:
+def blur_gaussian(images: Tensor, deviation: float) -> Tensor:
     """Return images [B,C,H,W] blurred by a Gaussian of `deviation` pixels, their edges repeated."""
     radius = max(math.ceil(3 * deviation), 1)
     offsets = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)

@@ -94,14 +94,14 @@ def list_comparisons(results: Results, baseline: str) -> list[tuple[str, str, st
     """
     variants = list(results.trained)
     compared = [(name, baseline, "baseline") for name in variants if name != baseline]
-    same = ("loss", "training_set", "saliency")
     for name, spec in results.trained.items():
-        if spec["saliency"] is None or spec["control"] != "none":
+        if spec.saliency is None or spec.control != "none":
             continue
+        same = (spec.loss, spec.training_set, spec.saliency)
         compared += [
             (name, other, "control")
             for other, wrong in results.trained.items()
-            if wrong["control"] != "none" and all(spec[key] == wrong[key] for key in same)
+            if wrong.control != "none" and (wrong.loss, wrong.training_set, wrong.saliency) == same
         ]
     return compared
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import read_json
+from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
-from cyborg.grid.layout import MANIFEST, RUNS, planned
+from cyborg.config.training import TrainSpec
+from cyborg.grid.layout import MANIFEST, RUNS, list_planned, read_spec
 
 # Architecture and variant. The runs of a combination differ in their seed alone.
 Combination = tuple[str, str]
@@ -41,7 +42,7 @@ class Cell:
     seed: int
     folder: Path
     trained: Path
-    spec: dict[str, Any]
+    spec: EvaluateSpec
 
     @property
     def combination(self) -> Combination:
@@ -86,7 +87,7 @@ class Results:
     cells: list[Cell]
     seeds: dict[Combination, list[int]]
     sets: list[ScoredSet]
-    trained: dict[str, dict[str, Any]]
+    trained: dict[str, TrainSpec]
     seen: dict[tuple[str, str], str]
 
 
@@ -104,11 +105,14 @@ def read_results(experiment: Experiment, root: Path) -> Results:
     for cell in cells:
         seeds.setdefault(cell.combination, []).append(cell.seed)
     sets = _read_scores(cells, list(experiment.data.test_sets), experiment.classes, manifest)
-    trained = {}
+    trained: dict[str, TrainSpec] = {}
     for cell in cells:
         if cell.variant not in trained:
-            path = root / "plan" / "train" / f"{cell.spec['train']}.json"
-            trained[cell.variant] = read_json(path)
+            path = root / "plan" / "train" / f"{cell.spec.train}.json"
+            spec = read_spec(path)
+            if not isinstance(spec, TrainSpec):
+                raise _stale_plan("is not the specification of a training cell", path)
+            trained[cell.variant] = spec
     return Results(cells, seeds, sets, trained, _compare_generators(trained, sets, manifest))
 
 
@@ -122,11 +126,13 @@ def _find_cells(experiment: Experiment, root: Path) -> list[Cell]:
     }
     found: dict[tuple[str, str, int], Cell] = {}
     missing = []
-    for name, path in planned(root, "evaluate").items():
+    for name, path in list_planned(root, "evaluate").items():
         architecture, variant, seed = name.split("/")[:3]
         key = (architecture, variant, int(seed.removeprefix("seed")))
-        spec = read_json(path)
-        folder, trained = RUNS / "evaluate" / name, RUNS / "train" / str(spec.get("train"))
+        spec = read_spec(path)
+        if not isinstance(spec, EvaluateSpec):
+            raise _stale_plan("is not the specification of an evaluation cell", path)
+        folder, trained = RUNS / "evaluate" / name, RUNS / "train" / spec.train
         if key in found or key not in wanted:
             raise _stale_plan(f"plans `{name}`, which params.yaml does not", path)
         missing += [p for p in (trained, folder) if not (root / p / MANIFEST).is_file()]
@@ -213,12 +219,12 @@ def _read_scores(
 
 
 def _compare_generators(
-    trained: dict[str, dict[str, Any]], sets: Iterable[ScoredSet], manifest: pd.DataFrame
+    trained: dict[str, TrainSpec], sets: Iterable[ScoredSet], manifest: pd.DataFrame
 ) -> dict[tuple[str, str], str]:
     """Return `Results.seen`: was a variant trained on the generators of a test set?"""
     seen = {}
     for variant, spec in trained.items():
-        rows = manifest[manifest["source"].isin(list(spec["sources"]))]
+        rows = manifest[manifest["source"].isin(list(spec.sources))]
         known = set(rows["generator"].fillna("")) - {""}
         for scored in sets:
             own = set(scored.generators[scored.positives].tolist()) - {""}

@@ -93,7 +93,7 @@ def choose_styles(results: Results, baseline: str) -> Styles:
     for variant, spec in results.trained.items():
         used = len(found) - (baseline in found)
         colour = GREY if variant == baseline else PALETTE[used % len(PALETTE)]
-        dashes = "--" if spec["control"] != "none" else "-"
+        dashes = "--" if spec.control != "none" else "-"
         found[variant] = {"color": colour, "linestyle": dashes if used < len(PALETTE) else ":"}
     return found
 

@@ -1,14 +1,14 @@
-"""How far annotators agree: the command `cyborg agreement`.
+"""Measure how far annotators agree, for the command `cyborg agreement`.
 
 Every annotator's map (regions, or the density of gaze, with the blur of the recipe) is compared
-with every other one's of the same image:
+with the map of every other annotator of the same image:
 
-IoU   intersection over union of the pixels at or above half of each map's maximum;
-CC    Pearson correlation of the maps;
-SIM   histogram intersection: the sum of the smaller values, both maps divided by their sum.
+IoU   intersection over union of the pixels at or above half of each map's maximum
+CC    Pearson correlation of the maps
+SIM   histogram intersection: the sum of the smaller values, both maps divided by their sum
 
-The ceiling compares each annotator with the mean of all others: what a model that knows as much
-as one person could reach. A value that is not defined (nothing marked by either; a constant map
+The ceiling compares each annotator with the mean of all others: a model that knows as much as one
+person could reach it. A value that is not defined (neither marked anything, or a map is constant
 in CC) is left out of the means.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -26,16 +27,21 @@ from cyborg.common.correlation import standardize_rows
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_text
 from cyborg.common.workers import map_in_processes
-from cyborg.config.saliency import Maps
-from cyborg.saliency.aggregate import blurred, person_map, viewers
-from cyborg.saliency.gather import Annotated, gather
+from cyborg.config.saliency import MapRecipe
+from cyborg.saliency.aggregate import blur_map
+from cyborg.saliency.annotated import AnnotatedImage
+from cyborg.saliency.gather import gather_images
+from cyborg.saliency.viewers import collect_viewers, draw_viewer
 
-OVERALL = "(all)"
+# Name of the row that holds the means over all images.
+ALL_IMAGES = "(all)"
+# A map whose Euclidean length after its mean was subtracted is at most this is constant.
+CONSTANT = 1e-5
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Mean over the pairs, and over each annotator against the others, of one image."""
+    """The mean over the pairs, and over each annotator against the others, of one image."""
 
     image: str
     annotators: int
@@ -48,25 +54,23 @@ class Agreement:
     ceiling_sim: float
 
 
-def agreement(
+def measure_agreement(
     input: Path,
     images: Path | None = None,
     format: str = "auto",
-    maps: Maps | None = None,
+    recipe: MapRecipe | None = None,
     out: Path | None = None,
 ) -> list[Agreement]:
-    """Agreement per image that at least two annotators saw, and as last row their mean.
+    """Return the agreement per image with at least two annotators, and as last row their mean.
 
-    out: CSV file to write, or None. Raises UserError where no image has two annotators.
+    out: CSV file to write, or None. Raises UserError if no image has two annotators.
     """
-    maps = Maps() if maps is None else maps
-    pictures = gather(input, images, format, maps)
+    recipe = MapRecipe() if recipe is None else recipe
+    pictures = gather_images(input, images, format, recipe)
     several = [p for p in pictures if len({a.annotator for a in p.annotations}) > 1]
-    rows = [
-        row
-        for row in map_in_processes(_compare, [(p, maps, str(input)) for p in several], "agreement")
-        if row.annotators > 1
-    ]
+    jobs = [(picture, recipe, str(input)) for picture in several]
+    compared = map_in_processes(_compare_annotators, jobs, "agreement")
+    rows = [row for row in compared if row.annotators > 1]
     if not rows:
         raise UserError(
             "has no image that two annotators marked",
@@ -74,21 +78,21 @@ def agreement(
             hint="agreement needs a format that names annotators, or a folder with "
             "one file per annotator",
         )
-    rows.append(overall(rows))
+    rows.append(average_images(rows))
     if out is not None:
-        write_text(out, table(rows))
+        write_text(out, format_csv(rows))
     return rows
 
 
-def overall(rows: list[Agreement]) -> Agreement:
-    """The mean over images; each image counts once, however many saw it."""
-    means = [mean([getattr(row, f.name) for row in rows]) for f in fields(Agreement)[3:]]
+def average_images(rows: list[Agreement]) -> Agreement:
+    """Return the mean over images. Each image counts once, however many annotators it has."""
+    means = [average_defined([getattr(row, f.name) for row in rows]) for f in fields(Agreement)[3:]]
     pairs = sum(row.pairs for row in rows)
-    return Agreement(OVERALL, sum(row.annotators for row in rows), pairs, *means)
+    return Agreement(ALL_IMAGES, sum(row.annotators for row in rows), pairs, *means)
 
 
-def table(rows: list[Agreement]) -> str:
-    """CSV of all rows, values with six decimals, empty where not defined."""
+def format_csv(rows: list[Agreement]) -> str:
+    """Return all rows as CSV. Values have six decimals and are empty if not defined."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([field.name for field in fields(Agreement)])
@@ -98,76 +102,86 @@ def table(rows: list[Agreement]) -> str:
     return text.getvalue()
 
 
-def _compare(job: tuple[Annotated, Maps, str]) -> Agreement:
-    picture, maps, where = job
-    people = viewers(list(picture.annotations), picture.size, maps, where)
+def _compare_annotators(job: tuple[AnnotatedImage, MapRecipe, str]) -> Agreement:
+    picture, recipe, location = job
+    viewers = collect_viewers(list(picture.annotations), picture.size, recipe, location)
     stack = []
-    for person in people:
-        value = person_map(person, picture.size, maps)
-        stack.append(blurred(value, maps, value > 0).astype(np.float32).ravel())
-    return compare(picture.name, np.array(stack).reshape(len(people), -1))
+    for viewer in viewers:
+        value = draw_viewer(viewer, picture.size, recipe)
+        stack.append(blur_map(value, recipe, value > 0).astype(np.float32).ravel())
+    return compare_maps(picture.name, np.array(stack).reshape(len(viewers), -1))
 
 
-def compare(image: str, stack: np.ndarray) -> Agreement:
-    """Agreement of the maps, float32 [annotators, pixels], of one image."""
+def compare_maps(image: str, stack: np.ndarray) -> Agreement:
+    """Return the agreement of the maps, float32 [annotators, pixels], of one image."""
     n = len(stack)
     total = stack.sum(axis=0, dtype=np.float64)
-    between: list[np.ndarray] = []
-    ceiling: list[np.ndarray] = []
-    forms = (halves, standardised, shares)
-    measures = (overlap, correlation, similarity)
-    for form, measure in zip(forms, measures, strict=True):
-        each = form(stack)
-        between.append(np.concatenate([measure(each[i], each[:i]) for i in range(n)]))
-        others = (form(((total - one) / max(n - 1, 1)).astype(np.float32)[None]) for one in stack)
-        pairs = zip(each, others, strict=True)
-        ceiling.append(np.concatenate([measure(one, rest) for one, rest in pairs]))
-    values = [mean(list(v)) for v in (*between, *ceiling)]
-    return Agreement(image, n, n * (n - 1) // 2, *values)
+    others = [((total - one) / max(n - 1, 1)).astype(np.float32)[None] for one in stack]
+    between: list[float] = []
+    ceiling: list[float] = []
+    for prepare, compare in MEASURES:
+        maps = prepare(stack)
+        pairs = np.concatenate([compare(maps[i], maps[:i]) for i in range(n)])
+        between.append(average_defined(list(pairs)))
+        each = [compare(one, prepare(rest)) for one, rest in zip(maps, others, strict=True)]
+        ceiling.append(average_defined(list(np.concatenate(each))))
+    return Agreement(image, n, n * (n - 1) // 2, *between, *ceiling)
 
 
-def mean(values: list[float]) -> float:
-    """Mean of the defined values; NaN where there is none."""
+def average_defined(values: list[float]) -> float:
+    """Return the mean of the values that are not NaN, or NaN if there is none."""
     defined = [value for value in values if not math.isnan(value)]
     return sum(defined) / len(defined) if defined else math.nan
 
 
-def halves(stack: np.ndarray) -> np.ndarray:
-    """Pixels at or above half of each map's maximum, float32 [n,P] of 0 and 1."""
+def mark_highest(stack: np.ndarray) -> np.ndarray:
+    """Return the pixels at or above half of each map's maximum, float32 [n,P] of 0 and 1."""
     highest = stack.max(axis=1, keepdims=True, initial=0)
     # The mean of others is a difference of sums: its last bits are no region.
     return ((stack >= highest / 2) & (highest > 1e-6)).astype(np.float32)
 
 
-def overlap(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of `halves` [P] and [m,P]: [m], NaN where both are empty."""
+def measure_overlap(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of maps of `mark_highest`, [P] and [m,P], as [m].
+
+    It is NaN if both are empty.
+    """
     both = (others @ one).astype(np.float64)
     union = others.sum(axis=1, dtype=np.float64) + one.sum(dtype=np.float64) - both
-    return _ratio(both, union)
+    return np.where(union > 0, both / np.maximum(union, 1), np.nan)
 
 
-def standardised(stack: np.ndarray) -> np.ndarray:
-    """Maps with mean zero and length one, float32 [n,P]; NaN where a map is constant."""
-    return standardize_rows(stack, least_length=1e-5)
+def standardize_maps(stack: np.ndarray) -> np.ndarray:
+    """Return maps with mean zero and length one, float32 [n,P]. A constant map becomes NaN."""
+    return standardize_rows(stack, least_length=CONSTANT)
 
 
-def correlation(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Pearson correlation of `standardised` maps [P] and [m,P]: [m]."""
+def correlate_maps(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the Pearson correlation of maps of `standardize_maps`, [P] and [m,P], as [m]."""
     return (others @ one).astype(np.float64)
 
 
-def shares(stack: np.ndarray) -> np.ndarray:
-    """Maps divided by their sum, float32 [n,P]; zeros where a map is empty."""
+def divide_by_sum(stack: np.ndarray) -> np.ndarray:
+    """Return maps divided by their sum, float32 [n,P]. An empty map becomes zeros."""
     total = stack.sum(axis=1, keepdims=True, dtype=np.float64)
     return np.where(total > 1e-6, stack / np.maximum(total, 1e-6), 0).astype(np.float32)
 
 
-def similarity(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Histogram intersection of `shares` [P] and [m,P]: [m], 0..1; NaN where both are empty."""
+def intersect_histograms(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the histogram intersection of maps of `divide_by_sum`, [P] and [m,P], as [m], 0..1.
+
+    It is NaN if both are empty.
+    """
     common = np.array([np.minimum(one, other).sum(dtype=np.float64) for other in others])
     marked = np.array([one.any() or other.any() for other in others], dtype=bool)
     return np.where(marked, common, np.nan) if len(others) else np.zeros(0)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+# How maps are prepared, and how prepared maps are compared: IoU, CC, SIM.
+Prepare = Callable[[np.ndarray], np.ndarray]
+Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
+MEASURES: tuple[tuple[Prepare, Compare], ...] = (
+    (mark_highest, measure_overlap),
+    (standardize_maps, correlate_maps),
+    (divide_by_sum, intersect_histograms),
+)

@@ -1,4 +1,4 @@
-"""What every annotation format is read into: the one form that the rest of the program sees."""
+"""Define the one form that every annotation format is read into."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Region:
-    """What one annotator marked as one thing: the union of its shapes (parts)."""
+    """One thing that one annotator marked: the union of its shapes."""
 
     shapes: tuple[Shape, ...]
     label: str = ""
@@ -42,16 +42,19 @@ class Region:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one annotator said of one image.
+    """Everything that one annotator recorded for one image.
 
-    image: the name as the file states it. size: (width, height) in pixels, or None where the
-    format does not state it. decision: the class the annotator chose, or "" where not asked;
-    correct: whether it was right, None where that is not known. heat: a ready-made map [H,W],
-    float32, 0..1, instead of regions; heat_file: a grey picture that holds it, decoded only when
-    it is needed. seconds: time spent on the annotation, NaN if unknown. fixations: float64 [n,3],
-    x, y in pixels and duration in seconds (NaN if unknown), in the order of viewing; samples:
-    float64 [n,3], x, y in pixels and time in seconds: raw gaze from which fixations are found.
-    Both may hold points off the image or NaN (lost gaze); they are left out when maps are made.
+    image: the name as the file states it.
+    size: (width, height) in pixels, or None if the format does not state it.
+    decision: the class the annotator chose, or "" if nobody asked. correct: whether it was right,
+    None if that is not known.
+    heat: a ready-made map [H,W], float32, 0..1, instead of regions. heat_file: a grey picture that
+    holds it and is decoded only when it is needed.
+    seconds: time spent on the annotation, NaN if unknown.
+    fixations: float64 [n,3]: x, y in pixels and duration in seconds (NaN if unknown), in the order
+    of viewing. samples: float64 [n,3]: x, y in pixels and time in seconds. This is raw gaze from
+    which fixations are found. Both may hold points off the image or NaN (lost gaze), which are
+    left out when maps are made.
     """
 
     image: str

@@ -1,4 +1,4 @@
-"""The commands `cyborg saliency` and `cyborg agreement`: their arguments and what they print."""
+"""Run the commands `cyborg saliency` and `cyborg agreement`: arguments and printed results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cyborg.config.saliency import Maps
+    from cyborg.config.saliency import MapRecipe
 
 
 def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
         "--images",
         type=Path,
         metavar="DIR",
-        help="folder of the images; needed where INPUT does not state their size",
+        help="folder of the images, needed if INPUT does not state their size",
     )
     if name == "saliency":
         parser.add_argument(
@@ -46,33 +46,34 @@ def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
         default=Path("params.yaml"),
         help="experiment file that --maps refers to (default: params.yaml)",
     )
-    parser.add_argument("--maps", metavar="NAME", help="take the recipe of this map set")
+    parser.add_argument("--maps", metavar="NAME", help="use the recipe of this map set")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
-        help="a key of the recipe, as below `saliency` in params.yaml: "
-        "granularity=box, blur=5, gaze.sigma=0.5; may be repeated",
+        help="set a key of the recipe, as below `saliency` in params.yaml: "
+        "granularity=box, blur=5, gaze.sigma=0.5 (may be repeated)",
     )
 
 
-def main(options: Any, name: str) -> None:
-    """Run command `name`; raises UserError for whatever the user can mend."""
-    maps = recipe(options.params, options.maps, options.settings)
+def run_command(options: argparse.Namespace, name: str) -> None:
+    """Run command `name`. Raises UserError for an error the user can fix."""
+    recipe = read_recipe(options.params, options.maps, options.settings)
     with warnings.catch_warnings():
         # Notes of the readers, not those of other libraries.
         warnings.filterwarnings("always", category=UserWarning, module=r"cyborg\.")
-        warnings.showwarning = _note  # type: ignore[assignment]
-        run = _saliency if name == "saliency" else _agreement
-        run(options, maps)
+        warnings.showwarning = _print_warning  # type: ignore[assignment]
+        run = _convert if name == "saliency" else _compare
+        run(options, recipe)
 
 
-def recipe(params: Path, name: str | None, settings: list[str]) -> Maps:
-    """The recipe: that of a map set in params.yaml, or the defaults, with settings changed.
+def read_recipe(params: Path, name: str | None, settings: list[str]) -> MapRecipe:
+    """Return the recipe of a map set in params.yaml, or the defaults, with settings changed.
 
-    Raises UserError naming the setting where it is unknown or out of range.
+    name: of the map set, or None. settings: `key=value` each, groups with a dot (`gaze.sigma=1`).
+    Raises UserError, naming the setting, if it is unknown or out of range.
     """
     import yaml
     from pydantic import ValidationError
@@ -80,7 +81,7 @@ def recipe(params: Path, name: str | None, settings: list[str]) -> Maps:
     from cyborg.common.errors import UserError
     from cyborg.common.registry import suggest_name
     from cyborg.common.schema import collect_mistakes
-    from cyborg.config.saliency import Maps
+    from cyborg.config.saliency import MapRecipe
 
     values: dict[str, Any] = {}
     if name is not None:
@@ -110,16 +111,16 @@ def recipe(params: Path, name: str | None, settings: list[str]) -> Maps:
         except yaml.YAMLError:
             raise UserError(f"`{text}` is not a value", where=f"--set {setting}") from None
     try:
-        return Maps.model_validate(values)
+        return MapRecipe.model_validate(values)
     except ValidationError as error:
-        raise collect_mistakes(error, Maps, "--set") from None
+        raise collect_mistakes(error, MapRecipe, "--set") from None
 
 
-def _saliency(options: Any, maps: Maps) -> None:
-    from cyborg.saliency.convert import PREVIEW, SUMMARY, saliency
+def _convert(options: argparse.Namespace, recipe: MapRecipe) -> None:
+    from cyborg.saliency.convert import PREVIEW, SUMMARY, convert_annotations
 
-    rows = saliency(
-        options.input, options.images, options.out, options.format, maps, options.preview
+    rows = convert_annotations(
+        options.input, options.images, options.out, options.format, recipe, options.preview
     )
     marked = sum(row.area > 0 for row in rows)
     print(f"{len(rows)} maps, {marked} with something marked: {options.out}")
@@ -128,10 +129,10 @@ def _saliency(options: Any, maps: Maps) -> None:
         print(options.out / PREVIEW)
 
 
-def _agreement(options: Any, maps: Maps) -> None:
-    from cyborg.saliency.agreement import agreement
+def _compare(options: argparse.Namespace, recipe: MapRecipe) -> None:
+    from cyborg.saliency.agreement import measure_agreement
 
-    rows = agreement(options.input, options.images, options.format, maps, options.out)
+    rows = measure_agreement(options.input, options.images, options.format, recipe, options.out)
     whole = rows[-1]
     print(f"{len(rows) - 1} images, {whole.pairs} pairs of annotators")
     print("          IoU     CC    SIM")
@@ -141,5 +142,5 @@ def _agreement(options: Any, maps: Maps) -> None:
         print(options.out)
 
 
-def _note(message: Warning | str, *_: Any) -> None:
+def _print_warning(message: Warning | str, *_: object) -> None:
     print(f"note: {message}", file=sys.stderr)

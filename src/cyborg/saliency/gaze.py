@@ -1,4 +1,4 @@
-"""Recorded gaze: fixations from raw samples, their filtering and denoising, and their density."""
+"""Turn recorded gaze into fixations, and fixations into a density."""
 
 from __future__ import annotations
 
@@ -6,85 +6,99 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from cyborg.common.errors import UserError
-from cyborg.config.saliency import Gaze
+from cyborg.config.saliency import GazeRecipe
 from cyborg.saliency.annotation import Annotation
 
 # A recording that pauses longer than this, in seconds, ends a fixation (blink, lost gaze).
-GAP = 0.075
-# Width of an image, in degrees of visual angle, where it is not given (longer side).
+LONGEST_PAUSE = 0.075
+# Width of an image (its longer side), in degrees of visual angle, if the recipe does not say.
 WIDTH_IN_DEGREES = 30.0
 # Up to this many fixations a product of matrices is faster than a filter.
-MANY = 2000
+FEW_FIXATIONS = 2000
 
 
-def scale(gaze: Gaze, size: tuple[int, int]) -> float:
-    """Pixels per unit of `gaze.unit` on an image of `size` (width, height)."""
-    if gaze.unit == "pixels":
+def convert_unit_to_pixels(recipe: GazeRecipe, size: tuple[int, int]) -> float:
+    """Return the pixels per unit of `recipe.unit` on an image of `size` (width, height).
+
+    >>> convert_unit_to_pixels(GazeRecipe(), (600, 900))
+    30.0
+    """
+    if recipe.unit == "pixels":
         return 1.0
-    return gaze.pixels_per_degree or max(size) / WIDTH_IN_DEGREES
+    return recipe.pixels_per_degree or max(size) / WIDTH_IN_DEGREES
 
 
-def fixations(annotation: Annotation, size: tuple[int, int], gaze: Gaze, place: str) -> np.ndarray:
-    """The fixations of one viewer that count, float64 [n,3]: x, y (pixels), duration (seconds).
+def select_fixations(
+    annotation: Annotation, size: tuple[int, int], recipe: GazeRecipe, place: str
+) -> np.ndarray:
+    """Return the fixations of one viewer that count, float64 [n,3].
 
-    Order of the steps: lost samples (NaN) are left out; the first `drop_first` are dropped and
-    `only_first` kept; short ones are left out; those off the image (0 <= x < width) are left out.
-    Raises UserError, naming `place`, where durations are needed and not known.
+    The columns are x, y (pixels) and duration (seconds). The steps, in order: lost samples (NaN)
+    are left out. The first `drop_first` fixations are dropped and `only_first` are kept. Short
+    ones are left out. Those off the image (0 <= x < width) are left out.
+
+    Raises UserError, naming `place`, if durations are needed and not known.
     """
     found = annotation.fixations
     if found is None:
         if annotation.samples is None:
             return np.zeros((0, 3))
-        detect = by_velocity if gaze.detection == "ivt" else by_dispersion
-        limit = gaze.velocity if gaze.detection == "ivt" else gaze.dispersion
-        found = detect(annotation.samples, limit * scale(gaze, size), gaze.shortest, place)
+        scale = convert_unit_to_pixels(recipe, size)
+        if recipe.detection == "ivt":
+            limit = recipe.velocity * scale
+            found = find_fixations_by_velocity(annotation.samples, limit, recipe.shortest, place)
+        else:
+            limit = recipe.dispersion * scale
+            found = find_fixations_by_dispersion(annotation.samples, limit, recipe.shortest, place)
     found = np.asarray(found, dtype=np.float64).reshape(-1, 3)
     found = found[np.isfinite(found[:, :2]).all(axis=1)]
-    found = found[gaze.drop_first :][: gaze.only_first]
-    if (gaze.minimum > 0 or gaze.weight == "duration") and np.isnan(found[:, 2]).any():
+    found = found[recipe.drop_first :][: recipe.only_first]
+    if (recipe.minimum > 0 or recipe.weight == "duration") and np.isnan(found[:, 2]).any():
         raise UserError(
             "has fixations without a duration",
             where=place,
-            hint="set `gaze.minimum: 0` and `gaze.weight: count`, or bring durations",
+            hint="set `gaze.minimum: 0` and `gaze.weight: count`, or provide durations",
         )
-    if gaze.minimum > 0:
-        found = found[found[:, 2] >= gaze.minimum]
+    if recipe.minimum > 0:
+        found = found[found[:, 2] >= recipe.minimum]
     x, y = found[:, 0], found[:, 1]
     return found[(x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])]
 
 
-def by_velocity(
+def find_fixations_by_velocity(
     samples: np.ndarray, limit: float, shortest: float, place: str = "samples"
 ) -> np.ndarray:
-    """I-VT (Salvucci and Goldberg, 2000): runs of samples that move slower than `limit`.
+    """Find runs of samples that move slower than `limit` (I-VT: Salvucci and Goldberg, 2000).
 
-    samples: float64 [n,3]: x, y in pixels, time in seconds. limit: pixels per second. The result
-    is float64 [m,3]: mean x, mean y, duration from the first to the last sample of the run.
+    samples: float64 [n,3]: x, y in pixels, time in seconds. limit: pixels per second. shortest:
+    shortest fixation, seconds. Returns float64 [m,3]: mean x, mean y, and the duration from the
+    first to the last sample of the run. Raises UserError, naming `place`, if time does not
+    increase.
     """
     found = []
-    for run in _recorded(samples, place):
+    for run in _split_recording(samples, place):
         if len(run) < 2:
             continue
         step = np.diff(run, axis=0)
         speed = np.hypot(step[:, 0], step[:, 1]) / step[:, 2]
-        # A sample has the speed at which it was reached; the first has that of the second.
+        # A sample has the speed at which it was reached. The first has that of the second.
         still = np.concatenate((speed[:1], speed)) < limit
         borders = np.flatnonzero(np.diff(np.concatenate(([False], still, [False]))))
         for start, stop in zip(borders[0::2], borders[1::2], strict=True):
-            found += _fixation(run[start:stop], shortest)
+            found += _average_samples(run[start:stop], shortest)
     return np.array(found, dtype=np.float64).reshape(-1, 3)
 
 
-def by_dispersion(
+def find_fixations_by_dispersion(
     samples: np.ndarray, limit: float, shortest: float, place: str = "samples"
 ) -> np.ndarray:
-    """I-DT (Salvucci and Goldberg, 2000): windows whose width plus height is within `limit`.
+    """Find windows whose width plus height is within `limit` (I-DT: Salvucci and Goldberg, 2000).
 
     A window starts at `shortest` seconds, grows while it stays within the limit (pixels), and is
-    then one fixation; arguments and result as in `by_velocity`.
+    then one fixation. Arguments, result and errors are as in `find_fixations_by_velocity`.
     """
     found = []
-    for run in _recorded(samples, place):
+    for run in _split_recording(samples, place):
         start = 0
         while start < len(run):
             stop = int(np.searchsorted(run[:, 2], run[start, 2] + shortest))
@@ -100,26 +114,27 @@ def by_dispersion(
                 if (high - low).sum() > limit:
                     break
                 stop += 1
-            found += _fixation(run[start:stop], shortest)
+            found += _average_samples(run[start:stop], shortest)
             start = stop
     return np.array(found, dtype=np.float64).reshape(-1, 3)
 
 
-def _recorded(samples: np.ndarray, place: str) -> list[np.ndarray]:
-    """Runs of samples without loss; raises UserError where time does not increase."""
+def _split_recording(samples: np.ndarray, place: str) -> list[np.ndarray]:
+    """Split samples into runs without loss. Raises UserError if time does not increase."""
     samples = np.asarray(samples, dtype=np.float64).reshape(-1, 3)
     samples = samples[np.isfinite(samples[:, 2])]
     if (np.diff(samples[:, 2]) <= 0).any():
         raise UserError(
             "has raw gaze whose time does not increase",
             where=place,
-            hint="one recording per image and viewer, sorted by time",
+            hint="give one recording per image and viewer, sorted by time",
         )
     samples = samples[np.isfinite(samples).all(axis=1)]
-    return np.split(samples, np.flatnonzero(np.diff(samples[:, 2]) > GAP) + 1)
+    return np.split(samples, np.flatnonzero(np.diff(samples[:, 2]) > LONGEST_PAUSE) + 1)
 
 
-def _fixation(run: np.ndarray, shortest: float) -> list[tuple[float, float, float]]:
+def _average_samples(run: np.ndarray, shortest: float) -> list[tuple[float, float, float]]:
+    """Return the fixation that a run of samples is, or nothing if the run is too short."""
     duration = run[-1, 2] - run[0, 2]
     # The last bits of time stamps must not decide.
     if len(run) < 2 or duration < shortest - 1e-9:
@@ -128,35 +143,37 @@ def _fixation(run: np.ndarray, shortest: float) -> list[tuple[float, float, floa
     return [(float(x), float(y), float(duration))]
 
 
-def denoise(viewers: list[np.ndarray], smallest: int) -> list[np.ndarray]:
-    """Leave out fixations that belong to no cluster of those of all viewers (HDBSCAN).
+def remove_stray_fixations(viewers: list[np.ndarray], smallest: int) -> list[np.ndarray]:
+    """Leave out the fixations that belong to no cluster of those of all viewers (HDBSCAN).
 
-    viewers: float64 [n,3] each. Fewer fixations than one cluster needs are all kept, for nothing
-    can be said of them. Used by VISER (CVRL) before maps are made of eye tracking.
+    viewers: float64 [n,3] each. smallest: fixations that a cluster needs. With fewer fixations
+    than that all are kept, because nothing can be said of them. VISER (CVRL) does this before
+    maps are made of eye tracking.
     """
     points = np.concatenate([viewer[:, :2] for viewer in viewers]) if viewers else np.zeros((0, 2))
     if len(points) <= smallest:
         return viewers
-    from sklearn.cluster import HDBSCAN  # takes a second to import; few need it
+    from sklearn.cluster import HDBSCAN  # takes a second to import, and few need it
 
     kept = HDBSCAN(min_cluster_size=smallest, copy=True).fit(points).labels_ >= 0
     ends = np.cumsum([len(viewer) for viewer in viewers])[:-1]
     return [v[k] for v, k in zip(viewers, np.split(kept, ends), strict=True)]
 
 
-def density(points: np.ndarray, weight: str, sigma: float, size: tuple[int, int]) -> np.ndarray:
-    """Sum of Gaussians, one per fixation, float64 [H,W]; sigma in pixels; up to a factor.
+def sum_gaussians(points: np.ndarray, sigma: float, size: tuple[int, int]) -> np.ndarray:
+    """Return the sum of one Gaussian per fixation, float64 [H,W], up to a factor.
 
-    A fixation is put at the centre of the pixel it falls into; the Gaussian ends at four sigma to
+    points: float64 [n,3]: x, y in pixels, and the height of the Gaussian. sigma: pixels. A
+    fixation is put at the centre of the pixel it falls into. The Gaussian ends at four sigma to
     each side.
     """
     width, height = size
-    amount = points[:, 2] if weight == "duration" else np.ones(len(points))
+    amount = points[:, 2]
     columns, rows = points[:, 0].astype(np.int64), points[:, 1].astype(np.int64)
-    if len(points) <= MANY:
+    if len(points) <= FEW_FIXATIONS:
         # Each Gaussian is a product of one along x and one along y: one product of matrices.
-        along = _bells(columns, width, sigma)
-        result: np.ndarray = (_bells(rows, height, sigma) * amount[:, None]).T @ along
+        along = _sample_gaussians(columns, width, sigma)
+        result: np.ndarray = (_sample_gaussians(rows, height, sigma) * amount[:, None]).T @ along
         return result
     grid = np.zeros((height, width))
     np.add.at(grid, (rows, columns), amount)
@@ -164,8 +181,8 @@ def density(points: np.ndarray, weight: str, sigma: float, size: tuple[int, int]
     return result
 
 
-def _bells(centres: np.ndarray, length: int, sigma: float) -> np.ndarray:
-    """One Gaussian per centre, float64 [n, length], zero beyond four sigma."""
+def _sample_gaussians(centres: np.ndarray, length: int, sigma: float) -> np.ndarray:
+    """Return one Gaussian per centre, float64 [n, length], zero beyond four sigma."""
     distance = np.arange(length)[None, :] - centres[:, None]
     return np.where(
         np.abs(distance) <= round(4 * sigma), np.exp(-0.5 * (distance / sigma) ** 2), 0.0

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from cyborg.common.schema import collect_mistakes
-from cyborg.config.saliency import Maps
-from cyborg.saliency.aggregate import render
-from cyborg.saliency.gather import gather
+from cyborg.config.saliency import MapRecipe
+from cyborg.saliency.aggregate import render_map
+from cyborg.saliency.gather import gather_images
 
 
 def rasterize(
@@ -28,12 +28,12 @@ def rasterize(
     Raises UserError if the file cannot be read, and for an unknown key of the recipe.
     """
     try:
-        maps = Maps.model_validate(recipe)
+        checked = MapRecipe.model_validate(recipe)
     except ValidationError as error:
-        raise collect_mistakes(error, Maps, "rasterize") from None
+        raise collect_mistakes(error, MapRecipe, "rasterize") from None
     folder = None if images is None else Path(images)
-    pictures = gather(Path(path), folder, format, maps)
+    pictures = gather_images(Path(path), folder, format, checked)
     return {
-        picture.name: render(list(picture.annotations), picture.size, maps, str(path)).map
+        picture.name: render_map(list(picture.annotations), picture.size, checked, str(path)).map
         for picture in pictures
     }

@@ -1,4 +1,4 @@
-"""The rasterize stage: annotations of all sources in use become one saliency map per image.
+"""Run the rasterize stage: annotations of the sources in use become one saliency map per image.
 
 Reads   data/sources.csv, the annotation files it names, data/images.parquet.
 Writes  data/saliency/<map set>/<source>/… and data/saliency/index.parquet (docs/formats.md).
@@ -7,122 +7,119 @@ Writes  data/saliency/<map set>/<source>/… and data/saliency/index.parquet (do
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from cyborg.catalogue.sources import Source, used
 from cyborg.common.errors import UserError, UserErrors
-from cyborg.common.files import replacing_file, replacing_folder, sha256_file
+from cyborg.common.files import replacing_file, replacing_folder
 from cyborg.common.registry import suggest_name
-from cyborg.common.workers import map_in_processes
+from cyborg.common.tables import MAP_TABLE
 from cyborg.config.experiment import Experiment
-from cyborg.config.saliency import Maps
-from cyborg.saliency.aggregate import render
-from cyborg.saliency.annotation import Annotation
-from cyborg.saliency.assign import assign, by_file, indexed
+from cyborg.config.saliency import MapRecipe
+from cyborg.saliency.assign import ImageRow, assign_file, group_by_file, read_image_rows
+from cyborg.saliency.draw import MapJob, draw_maps
 
-OUT = Path("data/saliency")
-SCHEMA = pa.schema(
-    [("maps", pa.string()), ("image", pa.string()), ("file", pa.string()), ("sha256", pa.string())]
-    + [(name, pa.int64()) for name in ("width", "height", "annotators", "regions")]
-    + [("area", pa.float64())]
-)
+FOLDER = MAP_TABLE.path.parent
+ARROW_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 
 @dataclass(frozen=True)
-class Job:
-    """One image of one map set: what is drawn, and the file that is written."""
+class MapRow:
+    """A row of data/saliency/index.parquet."""
 
-    name: str
+    maps: str
     image: str
-    size: tuple[int, int]
-    annotations: tuple[Annotation, ...]
-    maps: Maps
-    where: str
-    place: Path
-    file: Path
+    file: str
+    sha256: str
+    width: int
+    height: int
+    annotators: int
+    regions: int
+    area: float
+
+
+# Stated, because a table without rows does not tell its types.
+SCHEMA = pa.schema([(field.name, ARROW_TYPES[str(field.type)]) for field in fields(MapRow)])
 
 
 def rasterize(experiment: Experiment, root: Path = Path(), workers: int | None = None) -> None:
-    """Write the maps of every map set, and their index; replaces earlier ones as a whole.
+    """Write the maps of every map set, and their index. Earlier ones are replaced as a whole.
 
-    workers: processes; None is one per processor that this process may use. The result does not
-    depend on it. Raises UserError naming file, image and region for whatever does not fit; then
-    earlier maps are untouched.
+    workers: processes at most. None is one per processor that this process may use. The result
+    does not depend on it. Raises UserError, naming file, image and region, for whatever does not
+    fit. Earlier maps are then untouched.
     """
     sources = used(experiment, root)
-    images = indexed(root)
-    target = root / OUT
-    with replacing_folder(target) as part:
-        rows: list[dict[str, Any]] = []
-        for name, maps in sorted(experiment.saliency.items()):
-            jobs = _jobs(name, maps, sources, images, root, part)
-            rows += _run(name, jobs, workers)
-        rows.sort(key=lambda row: (row["maps"], row["image"]))
-        with replacing_file(part / "index.parquet") as temporary:
-            pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), temporary)
+    images = read_image_rows(root)
+    with replacing_folder(root / FOLDER) as folder:
+        rows: list[MapRow] = []
+        for map_set, recipe in sorted(experiment.saliency.items()):
+            jobs = _plan_map_set(map_set, recipe, sources, images, root, folder)
+            rows += _draw_map_set(map_set, jobs, folder, workers)
+        rows.sort(key=lambda row: (row.maps, row.image))
+        table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+        with replacing_file(folder / MAP_TABLE.path.name) as temporary:
+            pq.write_table(table, temporary)
 
 
-def _jobs(
-    name: str,
-    maps: Maps,
+def _plan_map_set(
+    map_set: str,
+    recipe: MapRecipe,
     sources: dict[str, Source],
-    images: list[dict[str, Any]],
+    images: list[ImageRow],
     root: Path,
-    part: Path,
-) -> list[Job]:
-    """What there is to draw for one map set, by image."""
-    annotated = [s for _, s in sorted(sources.items()) if getattr(s, maps.column)]
+    folder: Path,
+) -> list[MapJob]:
+    """Return the maps to draw for one map set, by image."""
+    annotated = [source for _, source in sorted(sources.items()) if getattr(source, recipe.column)]
     if not annotated:
         raise UserError(
-            f"no source in use has anything in the column `{maps.column}`",
-            where=f"saliency.{name}",
+            f"no source in use has anything in the column `{recipe.column}`",
+            where=f"saliency.{map_set}",
             hint="fill it in the catalogue (data.catalogue), or leave out the map set",
         )
-    jobs: list[Job] = []
+    jobs: list[MapJob] = []
     labels: set[str] = set()
-    for file, members in by_file(annotated, maps.column).items():
-        found = assign(root / file, members, images, name, maps, root)
-        labels |= found.labels
-        for row, said in found.images:
-            inside = PurePosixPath(row["image"]).relative_to(row["source"])
-            picture = OUT / name / row["source"] / inside.with_suffix(".png")
-            place = part / picture.relative_to(OUT)
-            size = (row["width"], row["height"])
-            where = str(root / file)
-            jobs.append(Job(name, row["image"], size, tuple(said), maps, where, place, picture))
-    _distinct(jobs)
-    _known(name, maps, labels)
+    for name, members in group_by_file(annotated, recipe.column).items():
+        file = root / name
+        assigned = assign_file(file, members, images, map_set, recipe, root)
+        labels |= assigned.labels
+        for row, image in assigned.images:
+            inside = PurePosixPath(row.image).relative_to(row.source).with_suffix(".png")
+            target = folder / map_set / row.source / inside
+            jobs.append(MapJob(image, recipe, str(file), target, skip_empty=True))
+    _require_distinct_targets(jobs, folder)
+    _require_known_labels(map_set, recipe, labels)
     return jobs
 
 
-def _distinct(jobs: Iterable[Job]) -> None:
-    """Two images whose names differ in the extension only would share a map."""
+def _require_distinct_targets(jobs: Iterable[MapJob], folder: Path) -> None:
+    """Refuse two images whose names differ in the extension only: they would share a map."""
     seen: dict[Path, str] = {}
     for job in jobs:
-        other = seen.setdefault(job.file, job.image)
-        if other != job.image:
+        other = seen.setdefault(job.target, job.image.name)
+        if other != job.image.name:
+            file = FOLDER / job.target.relative_to(folder)
             raise UserError(
-                f"`{other}` and `{job.image}` would have the same map {job.file}",
-                where=job.where,
+                f"`{other}` and `{job.image.name}` would have the same map {file}",
+                where=job.location,
                 hint="rename one of the two images",
             )
 
 
-def _known(name: str, maps: Maps, labels: set[str]) -> None:
-    """Categories of the recipe that occur nowhere are misspelt."""
+def _require_known_labels(map_set: str, recipe: MapRecipe, labels: set[str]) -> None:
+    """Refuse categories of the recipe that occur nowhere: they are misspelt."""
     found = [
         UserError(
-            f"`{label}` is no category of the annotations",
-            where=f"saliency.{name}.{key}",
+            f"`{label}` is not a category of the annotations",
+            where=f"saliency.{map_set}.{key}",
             hint=suggest_name(label, sorted(labels)),
         )
-        for key, wanted in (("labels", maps.labels or []), ("weights", maps.weights))
+        for key, wanted in (("labels", recipe.labels or []), ("weights", recipe.weights))
         for label in wanted
         if label not in labels
     ]
@@ -130,34 +127,29 @@ def _known(name: str, maps: Maps, labels: set[str]) -> None:
         raise UserErrors(found)
 
 
-def _run(name: str, jobs: list[Job], workers: int | None) -> list[dict[str, Any]]:
-    """Draw in parallel; rows of the index, without images in which nothing was marked."""
-    rows = map_in_processes(draw, jobs, f"maps {name}", workers)
-    marked = [row for row in rows if row is not None]
-    if not marked:
+def _draw_map_set(
+    map_set: str, jobs: list[MapJob], folder: Path, workers: int | None
+) -> list[MapRow]:
+    """Draw the maps. Return rows of the index, without images in which nothing was marked."""
+    rows = [
+        MapRow(
+            maps=map_set,
+            image=job.image.name,
+            file=(FOLDER / job.target.relative_to(folder)).as_posix(),
+            sha256=done.sha256,
+            width=job.image.size[0],
+            height=job.image.size[1],
+            annotators=done.annotators,
+            regions=done.regions,
+            area=done.area,
+        )
+        for job, done in zip(jobs, draw_maps(jobs, f"maps {map_set}", workers), strict=True)
+        if done.sha256
+    ]
+    if not rows:
         raise UserError(
             "leaves no image with anything marked",
-            where=f"saliency.{name}",
+            where=f"saliency.{map_set}",
             hint="look at labels, granularity, line_width, votes and only_correct",
         )
-    return marked
-
-
-def draw(job: Job) -> dict[str, Any] | None:
-    """Write one map; its row of the index, or None where nothing is marked."""
-    done = render(list(job.annotations), job.size, job.maps, job.where)
-    if not done.map.any():
-        return None
-    job.place.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(done.map).save(job.place, format="PNG")
-    return {
-        "maps": job.name,
-        "image": job.image,
-        "file": job.file.as_posix(),
-        "sha256": sha256_file(job.place),
-        "width": job.size[0],
-        "height": job.size[1],
-        "annotators": done.annotators,
-        "regions": done.regions,
-        "area": float((done.map > 0).mean()),
-    }
+    return rows

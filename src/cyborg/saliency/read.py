@@ -1,4 +1,4 @@
-"""Read annotations of any format, which is recognised by content."""
+"""Read annotations of any format. The format is recognised by content."""
 
 from __future__ import annotations
 
@@ -11,58 +11,60 @@ from cyborg.common.families import FORMATS
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats._base import Format
 
+# Bytes at the beginning of a file by which its format is recognised.
 HEAD = 64 * 1024
 
 
 def read_annotations(
     path: str | Path, format: str = "auto", images: Path | None = None
 ) -> Iterator[Annotation]:
-    """Yield what a file or folder of annotations says, in a fixed order.
+    """Yield the annotations of a file or folder, in a fixed order.
 
-    format: a module in cyborg/saliency/formats, or `auto`. A folder that no format takes as a
-    whole is read file by file, sorted; where a file names no annotator, the file stands for one.
-    Raises UserError where the format is unknown or not certain, and whatever the reader raises.
+    format: a module in cyborg/saliency/formats, or `auto`. images: the folder of the images, for
+    formats that do not state the size of an image. A folder that no format takes as a whole is
+    read file by file, sorted. If a file names no annotator, the file stands for one.
+
+    Raises UserError if the format is unknown or not certain, and whatever the reader raises.
     """
     path = Path(path)
     if not path.exists():
         raise UserError("there is no such file or folder", where=path)
     try:
-        yield from _found(path, format, images)
+        yield from _read_path(path, format, images)
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
 
 
-def _found(path: Path, format: str, images: Path | None) -> Iterator[Annotation]:
-    readers = _readers(format)
+def _read_path(path: Path, format: str, images: Path | None) -> Iterator[Annotation]:
+    readers = _import_readers(format)
     if path.is_file():
-        reader = next(iter(readers.values())) if format != "auto" else _one(path, readers)
-        yield from _read(reader, path, images)
+        reader = _recognise_file(path, readers) if format == "auto" else readers[format]
+        yield from reader.read(path, images)
         return
     whole = _recognised(path, readers)
     if len(whole) > 1:
-        raise _uncertain(path, whole)
+        raise _report_ambiguity(path, whole)
     if whole:
-        yield from _read(readers[whole[0]], path, images)
+        yield from readers[whole[0]].read(path, images)
         return
-    files, reader = _files(path, readers, format)
+    files, reader = _select_files(path, readers, format)
     for file in files:
         name = file.relative_to(path).as_posix()
-        for annotation in _read(reader, file, images):
+        for annotation in reader.read(file, images):
             named = annotation.annotator or len(files) == 1
             yield annotation if named else replace(annotation, annotator=name)
 
 
-def _readers(format: str) -> dict[str, Format]:
+def _import_readers(format: str) -> dict[str, Format]:
     names = FORMATS.names() if format == "auto" else [format]
     return {name: FORMATS.find(name) for name in names}
 
 
-def _read(reader: Format, path: Path, images: Path | None) -> Iterator[Annotation]:
-    yield from reader.read(path, images)
-
-
 def _recognised(path: Path, readers: dict[str, Format]) -> list[str]:
-    """Names of the formats that recognise a file or folder."""
+    """Return the names of the formats that recognise a file or folder.
+
+    A general format counts only if no other recognises it.
+    """
     head = b""
     if path.is_file():
         with path.open("rb") as handle:
@@ -72,7 +74,7 @@ def _recognised(path: Path, readers: dict[str, Format]) -> list[str]:
     return special or found
 
 
-def _one(path: Path, readers: dict[str, Format]) -> Format:
+def _recognise_file(path: Path, readers: dict[str, Format]) -> Format:
     found = _recognised(path, readers)
     if not found:
         raise UserError(
@@ -81,11 +83,11 @@ def _one(path: Path, readers: dict[str, Format]) -> Format:
             hint=f"known: {', '.join(readers)}; --format (`format`) chooses one",
         )
     if len(found) > 1:
-        raise _uncertain(path, found)
+        raise _report_ambiguity(path, found)
     return readers[found[0]]
 
 
-def _uncertain(path: Path, found: list[str]) -> UserError:
+def _report_ambiguity(path: Path, found: list[str]) -> UserError:
     return UserError(
         f"may be {' or '.join(found)}",
         where=path,
@@ -93,10 +95,10 @@ def _uncertain(path: Path, found: list[str]) -> UserError:
     )
 
 
-def _files(path: Path, readers: dict[str, Format], format: str) -> tuple[list[Path], Format]:
-    """The annotation files of a folder, sorted, and the one format that they are in.
+def _select_files(path: Path, readers: dict[str, Format], format: str) -> tuple[list[Path], Format]:
+    """Return the annotation files of a folder, sorted, and the one format that they are in.
 
-    Files of other kinds (images, notes) are passed over; one that is not recognised although it
+    Files of other kinds (images, notes) are skipped. A file that is not recognised although it
     has the extension of those that are is an error: it is broken or of another format.
     """
     everything = [
@@ -108,19 +110,19 @@ def _files(path: Path, readers: dict[str, Format], format: str) -> tuple[list[Pa
     for file in everything:
         found = _recognised(file, readers)
         if len(found) > 1:
-            raise _uncertain(file, found)
+            raise _report_ambiguity(file, found)
         # Pictures beside annotation files are what was annotated, not ready-made maps.
         if found and (format != "auto" or not readers[found[0]].general):
             taken[file] = found[0]
     formats = sorted(set(taken.values()))
+    if not formats and format == "auto":
+        known = f"known: {', '.join(readers)}"
+        raise UserError("holds no annotations of a known format", where=path, hint=known)
     if not formats:
-        known = "known: " + ", ".join(readers) if format == "auto" else "choose another --format"
         raise UserError(
-            "holds no annotations of a known format"
-            if format == "auto"
-            else f"holds no annotations in format `{format}`",
+            f"holds no annotations in format `{format}`",
             where=path,
-            hint=known,
+            hint="choose another --format",
         )
     if len(formats) > 1:
         raise UserError(
@@ -134,6 +136,6 @@ def _files(path: Path, readers: dict[str, Format], format: str) -> tuple[list[Pa
             raise UserError(
                 f"is not in format {formats[0]} like its neighbours",
                 where=file,
-                hint="it may be cut short; mend it, or take it out of the folder",
+                hint="it may be cut short. Repair it, or move it out of the folder",
             )
     return list(taken), readers[formats[0]]

@@ -13,8 +13,8 @@ from torch.nn import functional
 from cyborg.common.errors import UserError
 from cyborg.common.seeds import create_numpy_generator, create_torch_generator
 from cyborg.config.training import Training
-from cyborg.training.augment import augment, changes
-from cyborg.training.sampling import order
+from cyborg.training.augment import augment_batch, changes_images
+from cyborg.training.sampling import draw_epoch
 
 
 class Batch(NamedTuple):
@@ -106,7 +106,7 @@ class Epochs:
             raise UserError("the training part is empty", hint="see `split` and data.training_sets")
         self.samples, self.sources, self.training = samples, sources, training
         self.map_size, self.seed = map_size, seed
-        self.augmented = changes(training.augmentation)
+        self.augmented = changes_images(training.augmentation)
         if not self.augmented:  # nothing moves a map: resize all of them once
             samples.maps = resized(samples.maps, map_size)
         self.labels = samples.labels.cpu().numpy()
@@ -117,7 +117,7 @@ class Epochs:
         """For each step the rows of its batches; all but the last step hold `accumulate`."""
         generator = create_numpy_generator(self.seed, "order", number)
         self.generator = create_torch_generator(self.seed, "augmentation", number)
-        rows = order(
+        rows = draw_epoch(
             self.labels,
             self.sources,
             self.images,
@@ -133,7 +133,7 @@ class Epochs:
         batch = self.samples.batch(rows)
         images, maps = batch.images, batch.saliency
         if self.augmented:
-            images, maps = augment(images, maps, self.training.augmentation, self.generator)
+            images, maps = augment_batch(images, maps, self.training.augmentation, self.generator)
         memory = torch.channels_last if self.training.channels_last else torch.contiguous_format
         return batch._replace(
             images=images.contiguous(memory_format=memory),

@@ -1,11 +1,10 @@
-"""The state of an interrupted training: kept after every epoch, loaded without running pickles."""
+"""Keep the state of a training after every epoch, and load it without executing pickled code."""
 
 from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +15,19 @@ State = dict[str, Tensor]
 
 
 @dataclass
-class Progress:
-    """How far a training has come.
+class TrainingState:
+    """How far a training has come. Epochs count from one, and 0 means none.
 
-    epoch: number of finished epochs; history: one row each; best: state dict (on the CPU) of the
-    chosen epoch `selected` and its validation measures; improved: last epoch that was better than
-    all before (an equal one is chosen, but is no improvement). Epochs count from one, 0 is none.
+    epoch: number of finished epochs.
+    history: a row of numbers for each finished epoch.
+    best: state dict (on the CPU) of the chosen epoch.
+    selected, measures: number of the chosen epoch and its validation measures.
+    improved: last epoch that was better than all before. An equal one is chosen, but is no
+    improvement.
     """
 
     epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
     best: State = field(default_factory=dict)
     selected: int = 0
     measures: dict[str, float] | None = None
@@ -34,10 +36,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file: Progress, and the states of what is trained, of optimiser and gradient scaler.
+    """A file with a TrainingState and the states of network, optimiser and gradient scaler.
 
-    path: the file, None to keep nothing; identity: what the training is (of its specification);
-    the checkpoint of another is not used.
+    path: the file, or None to keep nothing.
+    identity: digest of the training's specification. The checkpoint of another one is not used.
     """
 
     path: Path | None
@@ -45,50 +47,50 @@ class Checkpoint:
 
     def save(
         self,
-        progress: Progress,
+        state: TrainingState,
         trained: nn.Module,
         optimiser: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
     ) -> None:
-        """Replace the file by the present state, or leave the former one whole."""
+        """Replace the file by the present state. On any error the former file stays whole."""
         if self.path is None:
             return
-        state = {
+        content = {
             "identity": self.identity,
-            "progress": vars(progress),
+            "progress": vars(state),
             "trained": trained.state_dict(),
             "optimiser": optimiser.state_dict(),
             "scaler": scaler.state_dict(),
         }
         with replacing_file(self.path) as temporary:
-            torch.save(state, temporary)
+            torch.save(content, temporary)
 
     def restore(
         self,
         trained: nn.Module,
         optimiser: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
-    ) -> Progress:
-        """Bring everything back to the saved state; Progress() where there is none to use."""
+    ) -> TrainingState:
+        """Restore the saved state. Return a fresh TrainingState if there is none to use."""
         if self.path is None:
-            return Progress()
+            return TrainingState()
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
-            return Progress()
+            return TrainingState()
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-            # A damaged disk at worst: the file is replaced as a whole. Training starts again.
-            return Progress()
-        if not isinstance(state, dict) or state.get("identity") != self.identity:
-            return Progress()
-        trained.load_state_dict(state["trained"])
-        optimiser.load_state_dict(state["optimiser"])
-        scaler.load_state_dict(state["scaler"])
-        return Progress(**state["progress"])
+            # The file is replaced as a whole, so only the disk can damage it. Training starts anew.
+            return TrainingState()
+        if not isinstance(content, dict) or content.get("identity") != self.identity:
+            return TrainingState()
+        trained.load_state_dict(content["trained"])
+        optimiser.load_state_dict(content["optimiser"])
+        scaler.load_state_dict(content["scaler"])
+        return TrainingState(**content["progress"])
 
 
-def copied(network: nn.Module) -> State:
-    """A copy of the state dict on the CPU, that further steps do not change."""
+def copy_state(network: nn.Module) -> State:
+    """Return a copy of the state dict on the CPU, which further steps do not change."""
     return {
         name: value.detach().to("cpu", copy=True).contiguous()
         for name, value in network.state_dict().items()

@@ -1,8 +1,8 @@
-"""What is minimised: a loss of cyborg/losses with its options, and what it asks for besides."""
+"""Turn a loss of cyborg/losses, with its options, into the module that training minimises."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,17 +14,16 @@ from cyborg.training.batches import Batch
 
 
 class Objective(nn.Module):
-    """A loss as a module: its parameters are what the loss learns itself, mostly nothing.
+    """A loss as a module, whose parameters are those that the loss learns itself (mostly none).
 
-    loss: a member of cyborg/losses; options: those of its schema; image_size, map_size: of the
-    network;
-    seed: decides first values of what is learned.
+    loss: a member of cyborg/losses. options: its options, as in params.yaml. image_size, map_size:
+    those of the network. seed: decides the first values of the parameters.
     """
 
     def __init__(
         self,
         loss: Loss,
-        options: dict[str, Any],
+        options: Mapping[str, Any],
         image_size: int,
         map_size: tuple[int, int],
         seed: int,
@@ -40,8 +39,8 @@ class Objective(nn.Module):
         if loss.create_module is not None:
             self.learned = loss.create_module(image_size, map_size, seed)
 
-    def prepared(self, normalised: Tensor) -> Tensor:
-        """The network's input, made to require its gradient where the loss takes one."""
+    def prepare_inputs(self, normalised: Tensor) -> Tensor:
+        """Return the network's input, which requires its gradient if the loss needs it."""
         return normalised.requires_grad_("images" in self.extras)
 
     def forward(
@@ -51,7 +50,11 @@ class Objective(nn.Module):
         inputs: Tensor,
         network: Callable[[Tensor], NetworkOutput],
     ) -> LossOutput:
-        """The loss of a batch; `inputs` gave `output`, `network` is there to be asked again."""
+        """Return the loss of a batch.
+
+        inputs: the network's input, of which `output` was computed. network: computes the output
+        of other inputs, for losses that need it.
+        """
         offered = {"images": inputs, "network": network, "sample_weight": batch.weight}
         return self.loss(
             output.logits,

@@ -1,40 +1,40 @@
-"""The files that every trained cell leaves: network, history, result, environment."""
+"""Write the files that every trained cell leaves: network, history, result, environment."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from safetensors.torch import save_file
 
 from cyborg.common.files import replacing_file, write_json, write_text
 from cyborg.models.trained import MODEL
-from cyborg.training.checkpoint import Progress
+from cyborg.training.checkpoint import TrainingState
+from cyborg.training.machine import Environment
 
 
 def write_outcome(
     out: Path,
-    run: Progress,
+    state: TrainingState,
     selection: str,
     counts: dict[str, int],
-    environment: dict[str, Any],
+    environment: Environment,
 ) -> None:
-    """Write what docs/formats.md#cells says into the folder `out`.
+    """Write the files that docs/formats.md#cells describes into the folder `out`.
 
-    selection: what the epoch was selected by; counts: of images and maps, for result.json, where
-    a measure that is not finite is null.
+    selection: the measure that the epoch was selected by. counts: numbers of images and maps, for
+    result.json. A measure that is not finite is null there.
     """
     with replacing_file(out / MODEL) as temporary:
-        save_file(run.best, temporary, metadata={"format": "pt"})
-    history = pd.DataFrame(run.history)
-    history["selected"] = (history["epoch"] == run.selected).astype(int)
+        save_file(state.best, temporary, metadata={"format": "pt"})
+    history = pd.DataFrame(state.history)
+    history["selected"] = (history["epoch"] == state.selected).astype(int)
     write_text(out / "history.csv", history.to_csv(index=False, lineterminator="\n"))
-    measures = run.measures or {}
+    measures = state.measures or {}
     result = {
-        "epoch": run.selected,
-        "epochs": run.epoch,
+        "epoch": state.selected,
+        "epochs": state.epoch,
         "selection": selection,
         "validation": {k: v if math.isfinite(v) else None for k, v in measures.items()},
         **counts,

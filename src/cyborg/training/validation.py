@@ -1,9 +1,10 @@
-"""Accuracy, AUC and loss on the validation part, in large batches, without gradients."""
+"""Measure accuracy, AUC and loss on the validation images, in large batches without gradients."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,33 +17,35 @@ from cyborg.common.errors import UserError
 from cyborg.common.ranking import compute_auc
 from cyborg.pack.dataset import ManifestRows, Pack, locate_images
 
-# Images per batch where nothing is kept for a gradient. A GPU wants many; on a CPU the features of
-# more than a few leave its caches, which costs a third (docs/performance.md).
+# Images per batch if nothing is kept for a gradient. A GPU is fastest with many. On a CPU, the
+# features of more than a few leave its caches, which costs a third (docs/performance.md).
 ON_GPU, ON_CPU = 512, 8
 
 
-def suitable(device: torch.device) -> int:
-    """Images per batch that are scored fastest on a device."""
+def choose_batch_size(device: torch.device) -> int:
+    """Return the number of images per batch that are scored fastest on `device`."""
     return ON_CPU if device.type == "cpu" else ON_GPU
 
 
 @dataclass(frozen=True)
-class Images:
-    """Packed images in some order, read batch by batch: what is never all in memory at once."""
+class PackedImages:
+    """Packed images in some order, read batch by batch, so never all in memory at once."""
 
     pack: Pack
     positions: np.ndarray
 
     @classmethod
-    def of(cls, root: Path, size: int, names: list[str]) -> Images:
-        """Images by name at a size; UserError where one is not packed."""
+    def find(cls, root: Path, size: int, names: list[str]) -> PackedImages:
+        """Find images by name at a size. Raises UserError if one is not packed."""
         pack = Pack(root, "images", size)
         return cls(pack, locate_images(pack, names))
 
-    def batches(self, device: torch.device, size: int | None = None) -> Iterator[Tensor]:
-        """uint8 [B,3,S,S] on the device, in order; size: images per batch, None what suits it."""
-        size = size or suitable(device)
-        for start in range(0, len(self.positions), size):
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def batches(self, device: torch.device, size: int) -> Iterator[Tensor]:
+        """Yield batches of `size` images, uint8 [B,3,S,S] on the device, in order."""
+        for start in range(0, len(self), size):
             batch = torch.from_numpy(self.pack.take(self.positions[start : start + size]))
             if device.type == "cuda":  # from pinned memory the copy need not be waited for
                 batch = batch.pin_memory()
@@ -50,32 +53,35 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Validation:
-    """The validation part: images and class numbers int64 [N]."""
+class ValidationData:
+    """The validation images and their class numbers int64 [N]."""
 
-    images: Images
+    images: PackedImages
     labels: np.ndarray
 
     @classmethod
-    def of(cls, root: Path, size: int, part: ManifestRows) -> Validation:
-        """The images and labels of a part of the manifest."""
-        return cls(Images.of(root, size, part.names), part.labels)
+    def find(cls, root: Path, size: int, part: ManifestRows) -> ValidationData:
+        """Find the images of some rows of the manifest."""
+        return cls(PackedImages.find(root, size, part.names), part.labels)
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-def validate(
-    network: nn.Module, validation: Validation, autocast: Callable, device: torch.device
+def validate_network(
+    network: nn.Module,
+    validation: ValidationData,
+    autocast: Callable[[], AbstractContextManager[None]],
+    device: torch.device,
 ) -> dict[str, float]:
-    """`accuracy`, `auc` and `loss` (cross-entropy) of the network as it stands.
+    """Return `accuracy`, `auc` and `loss` (cross-entropy) of the network as it is.
 
-    NaN where a measure does not exist: all of them without images, `auc` with one class only.
+    A measure that does not exist is NaN: all of them without images, and `auc` with one class only.
     """
     network.eval()
     outputs = []
     with torch.inference_mode():
-        for images in validation.images.batches(device):
+        for images in validation.images.batches(device, choose_batch_size(device)):
             with autocast():
                 outputs.append(network(images).logits.float())
     if not outputs:
@@ -84,31 +90,37 @@ def validate(
     labels = torch.tensor(validation.labels)
     return {
         "accuracy": (logits.argmax(1) == labels).double().mean().item(),
-        "auc": auc(logits.softmax(1).numpy(), validation.labels),
+        "auc": average_auc(logits.softmax(1).numpy(), validation.labels),
         "loss": functional.cross_entropy(logits, labels).item(),
     }
 
 
-def auc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Area under the ROC curve of scores [N,K] (probabilities) and class numbers [N].
+def average_auc(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the area under the ROC curve of scores [N,K] (probabilities) and class numbers [N].
 
-    Two classes: of the last one. More: the mean over the classes of each against the rest. NaN
-    where a class is missing.
+    With two classes it is that of the last one. With more it is the mean over the classes of each
+    against the rest. It is NaN if a class is missing, or if a score is not finite.
+
+    >>> average_auc(np.array([[0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.1, 0.9]]), np.arange(4) % 2)
+    0.875
     """
-    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
     if not np.isfinite(scores).all() or len(np.unique(labels)) < scores.shape[1]:
         return math.nan
+    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
     return float(np.mean([compute_auc(scores[:, k], labels == k) for k in classes]))
 
 
-def gain(selection: str, new: dict[str, float], best: dict[str, float] | None) -> float:
-    """By how much an epoch's measures surpass the best so far: 0 if equal, negative if worse.
+def compare_epochs(selection: str, new: dict[str, float], best: dict[str, float] | None) -> int:
+    """Return 1 if an epoch's measures are better than the best so far, 0 if equal, -1 if worse.
 
-    Infinite where there is nothing to compare with, and always for `last`. Raises UserError where
-    the measure does not exist.
+    selection: the measure that decides, or `last`, for which every new epoch is better. Raises
+    UserError if the measure does not exist.
+
+    >>> compare_epochs("loss", {"loss": 0.4}, {"loss": 0.3})
+    -1
     """
     if selection == "last":
-        return math.inf
+        return 1
     if math.isnan(new[selection]):
         raise UserError(
             f"the validation part has no {selection}: it is empty or holds one class only",
@@ -116,6 +128,6 @@ def gain(selection: str, new: dict[str, float], best: dict[str, float] | None) -
             hint="raise split.validation, or give `selection: last`",
         )
     if best is None:
-        return math.inf
-    difference = new[selection] - best[selection]
-    return -difference if selection == "loss" else difference
+        return 1
+    higher = (new[selection] > best[selection]) - (new[selection] < best[selection])
+    return -higher if selection == "loss" else higher

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as codec
 
 from cyborg.common.errors import UserError
-from cyborg.config.saliency import Maps
-from cyborg.saliency.aggregate import render
+from cyborg.config.saliency import MapRecipe
+from cyborg.saliency.aggregate import render_map
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats import coco
 from cyborg.saliency.read import read_annotations
@@ -57,7 +57,7 @@ def read(tmp_path: Path, value: Any) -> list[Annotation]:
 
 def area(annotation: Annotation) -> int:
     assert annotation.size is not None
-    return render([annotation], annotation.size, Maps(), "f").area
+    return render_map([annotation], annotation.size, MapRecipe(), "f").marked
 
 
 BOX = [3, 2, 9, 2, 9, 5, 3, 5]
@@ -86,7 +86,7 @@ def test_every_form_of_the_same_region(
     (region,) = annotation.regions
     assert region.label == "mouth"
     assert len(region.shapes) == parts
-    done = render([annotation], (W, H), Maps(), "f")
+    done = render_map([annotation], (W, H), MapRecipe(), "f")
     assert (done.map > 0).tolist() == (PIXELS > 0).tolist()
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from cyborg.grid.kinds._base import CellKind, Progress
+from cyborg.common.progress import ReportProgress
+from cyborg.config.evaluation import EvaluateSpec
+from cyborg.grid.kinds._base import CellKind
+from cyborg.models import architectures
 
 
-def run(spec: dict[str, Any], out: Path, root: Path, work: Path, progress: Progress) -> None:
-    """Score the trained cell that `spec` names; see cyborg.evaluation.evaluate.evaluate_cell."""
+def list_modules(spec: EvaluateSpec) -> list[str]:
+    """Return the evaluation, and the network that it finds by name."""
+    return ["cyborg.evaluation.evaluate", *architectures.list_modules(spec.architecture)]
+
+
+def run(spec: EvaluateSpec, out: Path, root: Path, work: Path, report: ReportProgress) -> None:
+    """Score the trained cell; see cyborg.evaluation.evaluate.evaluate_cell."""
     from cyborg.evaluation.evaluate import evaluate_cell
 
-    evaluate_cell(spec, out, root, progress=progress)
+    evaluate_cell(spec, out, root, report=report)
 
 
-CELL_KIND = CellKind(run)
+CELL_KIND = CellKind(EvaluateSpec, grid="evaluate", list_modules=list_modules, run=run)

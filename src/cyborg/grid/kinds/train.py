@@ -1,23 +1,30 @@
-"""A training cell: a network with a loss from a seed, or a network as a saliency autoencoder."""
+"""A training cell: a network, a loss and a seed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from cyborg.grid.kinds._base import CellKind, Progress
+from cyborg.common.families import CONTROLS, LOSSES, PREPARATIONS
+from cyborg.common.progress import ReportProgress
+from cyborg.config.training import TrainSpec
+from cyborg.grid.kinds._base import CellKind
+from cyborg.models import architectures
 
 
-def run(spec: dict[str, Any], out: Path, root: Path, work: Path, progress: Progress) -> None:
-    """Train the cell of `spec`; see train_cell and pretrain_cell."""
-    if "autoencoder" in spec:
-        from cyborg.training.pretrain import pretrain_cell
+def list_modules(spec: TrainSpec) -> list[str]:
+    """Return the training, and the members of the families that it finds by name."""
+    modules = ["cyborg.training.train", LOSSES.module(spec.loss.name)]
+    if spec.control != "none":
+        modules.append(CONTROLS.module(spec.control))
+    modules += [PREPARATIONS.module(step.name) for step in spec.prepare]
+    return modules + architectures.list_modules(spec.architecture)
 
-        pretrain_cell(spec, out, root, work=work, progress=progress)
-        return
+
+def run(spec: TrainSpec, out: Path, root: Path, work: Path, report: ReportProgress) -> None:
+    """Train the cell; see cyborg.training.train.train_cell."""
     from cyborg.training.train import train_cell
 
-    train_cell(spec, out, root, work=work, progress=progress)
+    train_cell(spec, out, root, work=work, report=report)
 
 
-CELL_KIND = CellKind(run)
+CELL_KIND = CellKind(TrainSpec, grid="train", list_modules=list_modules, run=run)

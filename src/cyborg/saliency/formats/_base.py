@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.formats._example import Example
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Format:
     the first 64 KiB of a file, and empty for a folder.
     read: `read(path, images)` yields an annotation per image and annotator. images is the folder
     of the pictures, or None if it is not known.
+    example: the smallest valid file, and what it marks.
     title: name of the format for people.
     tools: which programs and data sets write such files, and the kind of file.
     reads: sentences that say which shapes and fields are read.
@@ -28,6 +30,7 @@ class Format:
 
     recognise: Callable[[Path, bytes], bool]
     read: Callable[[Path, Path | None], Iterator[Annotation]]
+    example: Example
     title: str
     tools: str
     reads: str

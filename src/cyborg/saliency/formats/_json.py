@@ -53,7 +53,8 @@ class Node:
 
     def object(self) -> dict[str, Any]:
         """The value, which must be an object."""
-        return self._typed(dict, "an object {…}")
+        value: dict[str, Any] = self._typed(dict, "an object {…}")
+        return value
 
     def each(self) -> Iterator[Node]:
         """The elements of the value, which must be an array."""
@@ -69,7 +70,8 @@ class Node:
         """The value, which must be text; `default` where it is missing."""
         if self.value is None and default is not None:
             return default
-        return self._typed(str, "text")
+        value: str = self._typed(str, "text")
+        return value
 
     def label(self) -> str:
         """The value as a label: text, or a number written as text; "" where it is missing."""
@@ -77,6 +79,11 @@ class Node:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _limits.show(value)
         return clean(self.text(""))
+
+    def flag(self) -> bool:
+        """The value, which must be true or false."""
+        value: bool = self._typed(bool, "true or false")
+        return value
 
     def number(
         self, low: float = -_limits.MAX_COORDINATE, high: float = _limits.MAX_COORDINATE

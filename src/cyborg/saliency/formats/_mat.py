@@ -47,7 +47,7 @@ class Struct:
     elements: list[dict[str, Any]]
 
 
-Value = np.ndarray | str | list | Struct
+Value = np.ndarray | str | list[Any] | Struct
 """Numbers with their shape, text, the entries of a cell array in column order, or a struct."""
 
 

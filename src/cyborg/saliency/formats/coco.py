@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as codec
 
+from cyborg.common.decode import MAX_PIXELS
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _json, _limits, _shapes
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 
 Size = tuple[int, int] | None
 SHAPES = ("segmentation", "bbox")
@@ -207,7 +209,7 @@ def _run_lengths(
 def _array(counts: _json.Node) -> np.ndarray:
     """Uncompressed run lengths, int64 [n]."""
     values: list[Any] = [entry.value for entry in counts.each()]
-    if not all(type(value) is int and 0 <= value <= _limits.MAX_PIXELS for value in values):
+    if not all(type(value) is int and 0 <= value <= MAX_PIXELS for value in values):
         raise counts.fail("the run lengths are not whole numbers within the image")
     return np.array(values, dtype=np.int64)
 
@@ -257,9 +259,23 @@ def _behind(path: Path, key: bytes) -> bytes:
     return b""
 
 
+EXAMPLE = Example(
+    {
+        "coco.json": """{
+            "images": [{"id": 1, "file_name": "drawing.png", "width": 7, "height": 5}],
+            "annotations": [
+                {"image_id": 1, "category_id": 3, "segmentation": [[0, 0, 4, 0, 0, 3]]},
+                {"image_id": 1, "category_id": 4, "bbox": [4, 3, 2, 2]}
+            ],
+            "categories": [{"id": 3, "name": "eye"}, {"id": 4, "name": "mouth"}]
+        }"""
+    }
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="COCO",
     tools=(
         "COCO instances, stuff and results, SA-1B, and COCO exports of CVAT, VIA and others (JSON)"

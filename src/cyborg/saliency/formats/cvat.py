@@ -17,6 +17,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
 from cyborg.saliency.formats import _limits, _rle, _shapes, _xml
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 
 Size = tuple[int, int]
 # Children of <image> that hold no region of it.
@@ -140,9 +141,22 @@ def _number(element: Element, name: str, where: str, low: float = -_limits.MAX_C
     return _limits.parse_number(_xml.attribute(element, name, where), f"{where}: {name}", low=low)
 
 
+EXAMPLE = Example(
+    {
+        "annotations.xml": """<?xml version="1.0" encoding="utf-8"?>
+            <annotations>
+              <image id="0" name="drawing.png" width="7" height="5">
+                <polygon label="eye" points="0.00,0.00;4.00,0.00;0.00,3.00"/>
+                <box label="mouth" xtl="4.00" ytl="3.00" xbr="6.00" ybr="5.00"/>
+              </image>
+            </annotations>"""
+    }
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="CVAT",
     tools="CVAT for images 1.1 (XML)",
     reads=(

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cyborg.common.errors import UserError
-from cyborg.saliency.annotation import Annotation, Region
+from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _csv, _images, _json, _limits, _shapes, _svg
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 
 Size = tuple[int, int] | None
 _TRUE, _FALSE = {"t", "true", "1", "yes"}, {"f", "false", "0", "no", ""}
@@ -83,7 +84,7 @@ def _table_of_images(path: Path) -> dict[str, tuple[str, str]]:
 def _drawing(row: dict[str, str], where: str) -> tuple[Size, tuple[Region, ...]]:
     picture, drawing = (row.get(key, "").strip() for key in ("annotation", "annotation_svg"))
     empty = {"", "null", "none", "\\n"}
-    svg: tuple[Size, list] = (None, [])
+    svg: tuple[Size, list[tuple[Shape, ...]]] = (None, [])
     if drawing.lower() not in empty:
         svg = _svg.strokes(drawing.encode("utf-8", "replace"), f"{where}: annotation_svg")
     size, strokes = svg
@@ -142,9 +143,23 @@ def _seconds(text: str, path: Path, where: str) -> float:
     return total if seen else float("nan")
 
 
+# One stroke of width 2 from (1, 2) to (5, 2). Its ends are round.
+EXAMPLE = Example(
+    {
+        "annotations.csv": (
+            "annotator_id,image_id,real_button,fake_button,annotation_svg\n"
+            "3,drawing.png,f,t,\"<svg width='7' height='5'><path style='stroke: lime; "
+            "stroke-width: 2' d='M 1 2 L 5 2'/></svg>\"\n"
+        )
+    },
+    marked=".......\n111111.\n111111.\n.......\n.......\n",
+    labels=("",),
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="EyeTagger",
     tools="The annotation tool of CVRL: its table of annotations (CSV)",
     reads=(

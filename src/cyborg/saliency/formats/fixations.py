@@ -20,6 +20,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats import _csv, _gaze, _json, _limits, _mat
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
 
 OSIE = (800, 600)
@@ -128,9 +129,22 @@ def _image(image: Node) -> tuple[str, tuple[int, int]]:
     )
 
 
+EXAMPLE = Example(
+    {
+        "gaze.csv": (
+            "image,width,height,subject,x,y,duration_ms\n"
+            "drawing.png,7,5,anna,0.5,1.5,100\n"
+            "drawing.png,7,5,anna,4.5,3.5,250\n"
+        )
+    },
+    marked=".......\n1......\n.......\n....1..\n.......\n",
+    labels=(),
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="Recorded gaze",
     tools="Eye trackers and mouse tracking: tables (CSV), OSIE (.mat) and SALICON (.json)",
     reads="Fixations or raw samples, per subject, with times if the file has them.",

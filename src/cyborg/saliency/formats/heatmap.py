@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example, encode_png
 from cyborg.saliency.pictures import read_displayed_size
 
 # Folders of masks and label maps are pictures as well: their formats come first.
@@ -65,9 +68,17 @@ def _is_picture(file: Path) -> bool:
         return handle.read(8).startswith(MAGIC)
 
 
+_HEIGHTS = [[0, 51, 102, 51, 0], [0, 102, 204, 102, 0], [0, 0, 51, 0, 0]]
+EXAMPLE = Example(
+    {"drawing.png": encode_png(np.array(_HEIGHTS, dtype=np.uint8))},
+    marked=".111.\n.111.\n..1..\n",
+    labels=(),
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="Ready-made maps",
     tools="Any program that writes one grey picture per image (PNG, JPEG, BMP, TIFF)",
     reads="The map itself, 8 or 16 bits.",

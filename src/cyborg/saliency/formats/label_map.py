@@ -19,6 +19,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region
 from cyborg.saliency.formats import _images, _limits, _shapes
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example, encode_png
 
 _ORDER = (
     "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat "
@@ -150,9 +151,17 @@ def _is_map(file: Path) -> bool:
     return bool(kinds.size > 2 and kinds[0] == 0 and kinds[-1] < len(PARTS))
 
 
+_NUMBERS = [[4, 4, 4, 0, 0], [4, 4, 0, 0, 0], [0, 0, 0, 10, 10]]
+EXAMPLE = Example(
+    {"drawing.png": encode_png(np.array(_NUMBERS, dtype=np.uint8))},
+    marked="111..\n11...\n...22\n",
+    labels=("l_eye", "mouth"),
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="Label maps",
     tools="Label maps and per-part masks of CelebAMask-HQ and similar sets (PNG)",
     reads="Every category of a map, or the part that a mask's file name ends in.",

@@ -14,6 +14,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _json, _limits, _shapes
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
 
 Size = tuple[int, int] | None
@@ -143,9 +144,28 @@ def _shape(node: Node, label: str) -> Shape | None:
     return None
 
 
+EXAMPLE = Example(
+    {
+        "export.json": """[{
+            "DataRow ID": "d1",
+            "External ID": "drawing.png",
+            "Created By": "anna@example.com",
+            "Label": {"objects": [
+                {
+                    "title": "eye",
+                    "polygon": [{"x": 0, "y": 0}, {"x": 4, "y": 0}, {"x": 0, "y": 3}]
+                },
+                {"title": "mouth", "bbox": {"left": 4, "top": 3, "width": 2, "height": 2}}
+            ]}
+        }]"""
+    },
+    states_size=False,
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="Labelbox",
     tools="Labelbox export 1 (JSON) and export 2 (NDJSON)",
     reads="Polygons and boxes. Lines and points have no area. Also annotator and time.",

@@ -15,6 +15,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _json, _limits, _shapes
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
 from cyborg.saliency.match import find_image
 
@@ -136,9 +137,25 @@ def _mask(
     return _shapes.mask(pixels, left, top, label, stored.where, size)
 
 
+EXAMPLE = Example(
+    {
+        "drawing.json": """{
+            "shapes": [
+                {"label": "eye", "shape_type": "polygon", "points": [[0, 0], [4, 0], [0, 3]]},
+                {"label": "mouth", "shape_type": "rectangle", "points": [[6, 5], [4, 3]]}
+            ],
+            "imagePath": "drawing.png",
+            "imageData": null,
+            "imageHeight": 5,
+            "imageWidth": 7
+        }"""
+    }
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="labelme",
     tools="labelme 3 to 5 and X-AnyLabeling, one file per image (JSON)",
     reads=(

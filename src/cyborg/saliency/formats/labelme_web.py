@@ -16,6 +16,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
 from cyborg.saliency.formats import _images, _limits, _shapes, _xml
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 from cyborg.saliency.names import strip_folders
 
 Size = tuple[int, int] | None
@@ -123,9 +124,30 @@ def _mask(
     return _shapes.mask(pixels, 0, 0, label, where, size)
 
 
+EXAMPLE = Example(
+    {
+        "drawing.xml": """<annotation>
+            <filename>drawing.png</filename>
+            <imagesize><nrows>5</nrows><ncols>7</ncols></imagesize>
+            <object>
+              <name>eye</name>
+              <polygon>
+                <pt><x>0</x><y>0</y></pt><pt><x>4</x><y>0</y></pt><pt><x>0</x><y>3</y></pt>
+              </polygon>
+            </object>
+            <object>
+              <name>mouth</name>
+              <type>bounding_box</type>
+              <polygon><pt><x>4</x><y>3</y></pt><pt><x>6</x><y>5</y></pt></polygon>
+            </object>
+            </annotation>"""
+    }
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="LabelMe, the web tool",
     tools="LabelMe and CVAT's export of the same name, one file per image (XML)",
     reads=(

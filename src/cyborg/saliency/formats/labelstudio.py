@@ -15,6 +15,7 @@ from pathlib import Path
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _shapes
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
 from cyborg.saliency.formats._labelstudio import Part
 from cyborg.saliency.names import IMAGE_SUFFIXES, spell_name
@@ -64,6 +65,8 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
             name = _image_of(task, only)
             records = [] if task.get(done).missing else list(task.get(done).each())
             for record in records:
+                if not record.has("result"):
+                    raise record.fail("has no `result`, so it is not an annotation of Label Studio")
                 if record.get("was_cancelled").value is not True:
                     parts = _labelstudio.results(record.get("result"))
                     said = _annotation(record, name, parts, images)
@@ -179,9 +182,43 @@ def _minimal(record: Node) -> list[Part]:
     return parts
 
 
+EXAMPLE = Example(
+    {
+        "tasks.json": """[{
+            "data": {"image": "drawing.png"},
+            "annotations": [{"completed_by": 3, "result": [
+                {
+                    "id": "a",
+                    "type": "polygonlabels",
+                    "original_width": 7,
+                    "original_height": 5,
+                    "value": {
+                        "points": [[0, 0], [57.142857142857, 0], [0, 60]],
+                        "polygonlabels": ["eye"]
+                    }
+                },
+                {
+                    "id": "b",
+                    "type": "rectanglelabels",
+                    "original_width": 7,
+                    "original_height": 5,
+                    "value": {
+                        "x": 57.142857142857,
+                        "y": 60,
+                        "width": 28.571428571429,
+                        "height": 40,
+                        "rectanglelabels": ["mouth"]
+                    }
+                }
+            ]}]
+        }]"""
+    }
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="Label Studio",
     tools="Label Studio: JSON, JSON-MIN and lists of predictions",
     reads=(

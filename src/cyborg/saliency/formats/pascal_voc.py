@@ -16,6 +16,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _limits, _shapes, _xml
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -82,9 +83,28 @@ def _shape(box: Element, from_one: bool, label: str, where: str) -> Shape:
     return _shapes.box(x0, y0, x1, y1, label)
 
 
+EXAMPLE = Example(
+    {
+        "drawing.xml": """<annotation>
+            <filename>drawing.png</filename>
+            <size><width>7</width><height>5</height><depth>3</depth></size>
+            <object>
+              <name>eye</name>
+              <bndbox><xmin>1</xmin><ymin>1</ymin><xmax>3</xmax><ymax>2</ymax></bndbox>
+            </object>
+            <object>
+              <name>mouth</name>
+              <bndbox><xmin>5</xmin><ymin>4</ymin><xmax>6</xmax><ymax>5</ymax></bndbox>
+            </object>
+            </annotation>"""
+    },
+    marked="111....\n111....\n.......\n....22.\n....22.\n",
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="Pascal VOC",
     tools="Pascal VOC, labelImg and others, one file per image (XML)",
     reads="Boxes.",

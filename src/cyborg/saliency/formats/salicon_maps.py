@@ -6,6 +6,8 @@ the image's name. Source: NUS-VIP/salicon-api, results format.
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats import _images, _json, _limits
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example, encode_png
 
 _FULL = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
@@ -40,9 +43,19 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
         yield Annotation(name, (heat.shape[1], heat.shape[0]), heat=heat)
 
 
+_HEIGHTS = [[0, 51, 102, 51, 0], [0, 102, 204, 102, 0], [0, 0, 51, 0, 0]]
+_PICTURE = base64.b64encode(encode_png(np.array(_HEIGHTS, dtype=np.uint8))).decode()
+EXAMPLE = Example(
+    {"results.json": json.dumps([{"image_id": 7, "saliency_map": _PICTURE}])},
+    marked=".111.\n.111.\n..1..\n",
+    labels=(),
+    image="7",
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="SALICON results",
     tools="SALICON results: maps as base64 pictures in one file (JSON)",
     reads="The map itself, 8 or 16 bits.",

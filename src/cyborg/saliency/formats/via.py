@@ -16,6 +16,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _csv, _json, _limits, _shapes
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
 
 _COLUMNS = {"filename", "region_shape_attributes"}
@@ -159,9 +160,34 @@ def _shape(node: Node, label: str) -> Shape:
     )
 
 
+EXAMPLE = Example(
+    {
+        "via.json": """{"drawing.png76": {
+            "filename": "drawing.png",
+            "size": 76,
+            "regions": [
+                {
+                    "shape_attributes": {
+                        "name": "polygon",
+                        "all_points_x": [0, 4, 0],
+                        "all_points_y": [0, 0, 3]
+                    },
+                    "region_attributes": {"part": "eye"}
+                },
+                {
+                    "shape_attributes": {"name": "rect", "x": 4, "y": 3, "width": 2, "height": 2},
+                    "region_attributes": {"part": "mouth"}
+                }
+            ]
+        }}"""
+    },
+    states_size=False,
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="VGG Image Annotator",
     tools="VGG Image Annotator 1 and 2 (JSON, project, CSV) and makesense.ai",
     reads=(

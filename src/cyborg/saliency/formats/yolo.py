@@ -21,6 +21,7 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _images, _limits, _shapes
 from cyborg.saliency.formats._base import Format
+from cyborg.saliency.formats._example import Example
 from cyborg.saliency.match import find_image
 from cyborg.saliency.names import IMAGE_SUFFIXES
 
@@ -42,6 +43,7 @@ def recognise(path: Path, head: bytes) -> bool:
     if path.is_dir():
         files = _files(path)
         return bool(files) and all(_recognised(file) for file in files) and _nothing_else(path)
+    head = head.removeprefix(b"\xef\xbb\xbf")
     if not head.strip():
         return path.suffix.lower() == ".txt"
     lines = head[:8192].splitlines()
@@ -154,9 +156,20 @@ def _from_yaml(path: Path) -> dict[int, str]:
     return {}
 
 
+EXAMPLE = Example(
+    {
+        "drawing.txt": (
+            "0 0 0 0.571428571429 0 0 0.6\n"  # a polygon
+            "1 0.714285714286 0.8 0.285714285714 0.4\n"  # a box
+        ),
+        "classes.txt": "eye\nmouth\n",
+    }
+)
+
 FORMAT = Format(
     recognise,
     read,
+    example=EXAMPLE,
     title="YOLO",
     tools="YOLO (Darknet, Ultralytics), one text file per image",
     reads="Boxes and polygons. The sub-folder is the annotator.",

@@ -1,4 +1,4 @@
-"""Define what a control is: a rule that replaces human maps by wrong ones, on purpose."""
+"""Define what a control is: a rule that replaces human maps with wrong ones, on purpose."""
 
 from __future__ import annotations
 

@@ -1,29 +1,31 @@
-"""What a preparation is handed and hands on: the training part, and the cell it belongs to."""
+"""Define what a preparation is: a change of data or network before the training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
 from cyborg.common.schema import Parameters
+from cyborg.config.cells import CellSpec
+from cyborg.config.training import TrainSpec
 from cyborg.models.network import Network
+from cyborg.models.trained import load_trained
 
-Spec = dict[str, Any]
-Variants = Callable[[str], Spec]
-"""Gives the specification of another variant's training: same architecture, same seed."""
+# Return the specification of another variant's training: same architecture, same seed.
+PlanVariant = Callable[[str], TrainSpec]
 
 
 @dataclass(frozen=True)
-class Material:
-    """The training part in memory.
+class TrainingData:
+    """The training images in memory, with the maps that guide the cell.
 
     images uint8 [N,S,S,3]; labels int64 [N]; sources (names) [N]; weights of the samples float64
-    [N], NaN where unknown; maps uint8 [M,S,S], which belong to the images `owners` [M], rising.
+    [N], NaN if unknown; maps uint8 [M,S,S], which belong to the images `owners` [M], rising.
     """
 
     images: np.ndarray
@@ -36,12 +38,23 @@ class Material:
 
 @dataclass(frozen=True)
 class Context:
-    """Where a preparation happens: the cell's network, its specification, its parent's folder."""
+    """Where a preparation happens.
+
+    network, spec: those of the cell that is being prepared. parent: results of the cell that the
+    preparation starts from, None if it starts from none.
+    """
 
     network: Network
-    spec: Spec
+    spec: TrainSpec
     parent: Path | None
     device: torch.device
+
+    def load_parent(self) -> Network:
+        """Return the trained network of the parent."""
+        assert self.parent is not None  # the preparation's `plan_parent` gives one
+        spec = self.spec
+        classes = len(spec.classes)
+        return load_trained(self.parent, spec.architecture, classes=classes, seed=spec.seed)
 
 
 Options = TypeVar("Options", bound=Parameters)
@@ -52,17 +65,16 @@ class Preparation(Generic[Options]):
     """A member of the family of preparations: the constant `PREPARATION` at the end of its module.
 
     options: its options in params.yaml; an option named `variant` is another row of `variants`.
-    prepare: returns the Material that is trained on.
+    prepare: `prepare(data, options, context)` returns the TrainingData that is trained on.
     needs_maps: whether the variant must name human maps.
     gives_maps: whether it makes maps of its own.
-    parent: for a preparation that starts from the result of another cell: returns the
-    specification of that cell, made from that of the own cell (`own`, without its parents).
-    parent_code: modules that the parent's code starts from, if the parent is no other variant.
+    plan_parent: for a preparation that starts from the result of another cell.
+    `plan_parent(options, alone, plan_variant)` returns the specification of that cell; its code
+    may be left empty. `alone` is the specification of the own cell without any preparation.
     """
 
     options: type[Options]
-    prepare: Callable[[Material, Options, Context], Material]
+    prepare: Callable[[TrainingData, Options, Context], TrainingData]
     needs_maps: bool = False
     gives_maps: bool = False
-    parent: Callable[[Options, Spec, Variants], Spec] | None = None
-    parent_code: tuple[str, ...] = ()
+    plan_parent: Callable[[Options, TrainSpec, PlanVariant], CellSpec] | None = None

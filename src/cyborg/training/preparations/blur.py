@@ -20,10 +20,10 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from cyborg.common.schema import Parameters
-from cyborg.training.preparations._base import Context, Material, Preparation
+from cyborg.training.preparations._base import Context, Preparation, TrainingData
 
+# Images blurred at a time.
 CHUNK = 64
-"""Images blurred at a time."""
 
 
 class Options(Parameters):
@@ -38,58 +38,58 @@ class Options(Parameters):
 
     @field_validator("levels")
     @classmethod
-    def _positive(cls, levels: list[float]) -> list[float]:
+    def _check_positive(cls, levels: list[float]) -> list[float]:
         if any(not level > 0 for level in levels):
             raise ValueError("every level must be above 0; `originals` keeps the sharp images")
         return levels
 
 
-def prepare(material: Material, options: Options, context: Context) -> Material:
+def add_blurred_copies(data: TrainingData, options: Options, context: Context) -> TrainingData:
     """Add a copy of every image that has a map for every level; images without one stay as is."""
-    rows = material.owners
+    rows = data.owners
     copies = [
-        blurred(material.images[rows], material.maps, level, context.device)
+        blur_outside(data.images[rows], data.maps, level, context.device)
         for level in options.levels
     ]
-    kept = np.arange(len(material.images))
+    kept = np.arange(len(data.images))
     if not options.originals:
         kept = np.setdiff1d(kept, rows)
     order = np.concatenate([kept, *[rows] * len(copies)])
-    images = np.concatenate([material.images[kept], *copies])
+    images = np.concatenate([data.images[kept], *copies])
     # Every image that has a map, copies included, has the map of its original.
-    place = np.full(len(material.images), -1)
-    place[rows] = np.arange(len(rows))
-    maps = place[order]
+    map_of = np.full(len(data.images), -1)
+    map_of[rows] = np.arange(len(rows))
+    maps = map_of[order]
     owners = np.flatnonzero(maps >= 0)
-    return Material(
+    return TrainingData(
         images,
-        material.labels[order],
-        material.sources[order],
-        material.weights[order],
-        material.maps[maps[owners]],
+        data.labels[order],
+        data.sources[order],
+        data.weights[order],
+        data.maps[maps[owners]],
         owners,
     )
 
 
-def blurred(
+def blur_outside(
     images: np.ndarray, maps: np.ndarray, sigma: float, device: torch.device | str = "cpu"
 ) -> np.ndarray:
-    """Images uint8 [N,S,S,3] blurred where their maps uint8 [N,S,S] are dark; uint8 [N,S,S,3]."""
+    """Return images uint8 [N,S,S,3], blurred where their maps uint8 [N,S,S] are dark."""
     out = np.empty_like(images)
     for start in range(0, len(images), CHUNK):
         part = slice(start, start + CHUNK)
         sharp = torch.from_numpy(images[part]).to(device).permute(0, 3, 1, 2).float()
         share = torch.from_numpy(maps[part]).to(device)[:, None].float() / 255
-        mixed = share * sharp + (1 - share) * _gaussian(sharp, sigma)
+        mixed = share * sharp + (1 - share) * _blur(sharp, sigma)
         out[part] = mixed.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     return out
 
 
-def _gaussian(images: Tensor, sigma: float) -> Tensor:
+def _blur(images: Tensor, sigma: float) -> Tensor:
     # Three standard deviations to each side; the reflected border must not exceed the image.
     reach = min(math.ceil(3 * sigma), images.shape[-1] - 1)
-    blurred: Tensor = gaussian_blur(images, [2 * reach + 1] * 2, [sigma] * 2)
-    return blurred
+    result: Tensor = gaussian_blur(images, [2 * reach + 1] * 2, [sigma] * 2)
+    return result
 
 
-PREPARATION = Preparation(Options, prepare, needs_maps=True)
+PREPARATION = Preparation(Options, add_blurred_copies, needs_maps=True)

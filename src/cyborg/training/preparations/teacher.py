@@ -9,6 +9,7 @@ that images keep the human maps they have, is inferred; both are options.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,12 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from cyborg.common.schema import Parameters
-from cyborg.config.networks import NetworkSpec
+from cyborg.config.training import TrainSpec
 from cyborg.models.cam import class_activation_map, normalise_maps, select_classes
 from cyborg.models.network import Network
-from cyborg.models.trained import load_trained
-from cyborg.training.preparations._base import Context, Material, Preparation, Spec, Variants
-from cyborg.training.validation import suitable
+from cyborg.training.preparations._base import Context, PlanVariant, Preparation, TrainingData
+from cyborg.training.validation import choose_batch_size
 
 
 class Options(Parameters):
@@ -38,57 +38,44 @@ class Options(Parameters):
     )
 
 
-def parent(options: Options, own: Spec, variants: Variants) -> Spec:
-    """The teacher's cell."""
-    return variants(options.variant)
+def plan_teacher(options: Options, alone: TrainSpec, plan_variant: PlanVariant) -> TrainSpec:
+    """Return the teacher's cell."""
+    return plan_variant(options.variant)
 
 
-def prepare(material: Material, options: Options, context: Context) -> Material:
+def add_teacher_maps(data: TrainingData, options: Options, context: Context) -> TrainingData:
     """Give images the class activation map of the teacher as their human map."""
-    assert context.parent is not None  # `parent` above gives one
-    spec = context.spec
-    teacher = load_trained(
-        context.parent,
-        NetworkSpec.model_validate(spec["architecture"]),
-        classes=len(spec["classes"]),
-        seed=spec["seed"],
-    ).to(context.device)
-    wanted = np.arange(len(material.images))
+    teacher = context.load_parent().to(context.device)
+    wanted = np.arange(len(data.images))
     kept = np.zeros(0, dtype=np.int64)
     if options.images == "missing":
-        wanted, kept = np.setdiff1d(wanted, material.owners), np.arange(len(material.owners))
-    taught = maps_of(
-        teacher, material.images[wanted], material.labels[wanted], options.target, context.device
+        wanted, kept = np.setdiff1d(wanted, data.owners), np.arange(len(data.owners))
+    taught = draw_maps(
+        teacher, data.images[wanted], data.labels[wanted], options.target, context.device
     )
-    owners = np.concatenate([material.owners[kept], wanted])
-    maps = np.concatenate([material.maps[kept], taught])
+    owners = np.concatenate([data.owners[kept], wanted])
+    maps = np.concatenate([data.maps[kept], taught])
     order = np.argsort(owners, kind="stable")
-    return Material(
-        material.images,
-        material.labels,
-        material.sources,
-        material.weights,
-        maps[order],
-        owners[order],
-    )
+    return replace(data, maps=maps[order], owners=owners[order])
 
 
-def maps_of(
+def draw_maps(
     network: Network,
     images: np.ndarray,
     labels: np.ndarray,
     target: str = "predicted",
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
-    """Class activation maps of images uint8 [N,S,S,3] as human maps are kept: uint8 [N,S,S].
+    """Return class activation maps of images in the form of human maps, uint8 [N,S,S].
 
-    Each is stretched to 0..255 and enlarged bilinearly; a constant map is zero. labels int64 [N].
+    images uint8 [N,S,S,3], labels int64 [N]. Each map is stretched to 0..255 and enlarged
+    bilinearly. A constant map becomes zero.
     """
     network.eval()
     side = images.shape[1]
     out = np.empty(images.shape[:3], np.uint8)
     with torch.inference_mode():
-        chunk = suitable(torch.device(device))
+        chunk = choose_batch_size(torch.device(device))
         for start in range(0, len(images), chunk):
             part = slice(start, start + chunk)
             batch = torch.from_numpy(images[part]).to(device).permute(0, 3, 1, 2)
@@ -104,4 +91,4 @@ def maps_of(
     return out
 
 
-PREPARATION = Preparation(Options, prepare, gives_maps=True, parent=parent)
+PREPARATION = Preparation(Options, add_teacher_maps, gives_maps=True, plan_parent=plan_teacher)

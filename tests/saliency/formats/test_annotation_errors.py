@@ -15,12 +15,15 @@ import pytest
 from PIL import Image
 
 from cyborg.common.errors import UserError
+from cyborg.common.families import FORMATS
 from cyborg.saliency.formats import _json, _limits, _svg, _xml
-from reading import HERE, bounded, read, refused
+from format_contract import write_image
+from reading import EXAMPLES, catch_error, limit_time_and_memory, read
 
 
-def labelme(**changes: Any) -> str:
-    content = json.loads((HERE / "labelme.json").read_text())
+def write_labelme(**changes: Any) -> str:
+    """Return the example of labelme with changes of the file and of its second shape."""
+    content = json.loads(FORMATS.find("labelme").example.content("drawing.json"))
     content["shapes"][1].update(changes.pop("shape", {}))
     content.update(changes)
     return json.dumps(content)
@@ -48,7 +51,7 @@ def labelme(**changes: Any) -> str:
 def test_labelme_names_the_field(
     tmp_path: Path, changes: dict[str, Any], field: str, message: str
 ) -> None:
-    error = refused("labelme", tmp_path / "a.json", labelme(**changes))
+    error = catch_error("labelme", tmp_path / "a.json", write_labelme(**changes))
     assert field in str(error.where)
     assert message in error.what
 
@@ -58,14 +61,14 @@ def test_masks_must_fit_their_box_and_image(tmp_path: Path) -> None:
     Image.new("1", (3, 3), 1).save(buffer, "PNG")
     code = base64.b64encode(buffer.getvalue()).decode()
     shape = {"shape_type": "mask", "mask": code, "points": [[4, 3], [6, 4]]}
-    error = refused("labelme", tmp_path / "a.json", labelme(shape=shape))
+    error = catch_error("labelme", tmp_path / "a.json", write_labelme(shape=shape))
     assert "3×3 pixels, its box 3×2" in error.what
     shape["points"] = [[5, 2], [7, 4]]
-    error = refused("labelme", tmp_path / "a.json", labelme(shape=shape))
+    error = catch_error("labelme", tmp_path / "a.json", write_labelme(shape=shape))
     assert "leaves the image of 7×5" in error.what
 
 
-def huge_png(side: int) -> bytes:
+def write_huge_png(side: int) -> bytes:
     """A PNG that claims side² pixels in some hundred bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -82,15 +85,15 @@ def huge_png(side: int) -> bytes:
 
 @pytest.mark.parametrize("side", [40_000, 60_000])
 def test_pictures_that_claim_a_billion_pixels(tmp_path: Path, side: int) -> None:
-    code = base64.b64encode(huge_png(side)).decode()
+    code = base64.b64encode(write_huge_png(side)).decode()
     shape = {"shape_type": "mask", "mask": code, "points": [[0, 0], [2, 2]]}
-    error = refused("labelme", tmp_path / "a.json", labelme(shape=shape))
+    error = catch_error("labelme", tmp_path / "a.json", write_labelme(shape=shape))
     assert "mask" in str(error.where)
-    rows = (HERE / "eyetagger" / "api_annotation.csv").read_text().splitlines()
+    rows = (EXAMPLES / "eyetagger" / "api_annotation.csv").read_text().splitlines()
     row = f'1,3,abc,"data:image/png;base64,{code}",,f,f,,,'
-    error = refused("eyetagger", tmp_path / "a.csv", f"{rows[0]}\n{row}\n")
+    error = catch_error("eyetagger", tmp_path / "a.csv", f"{rows[0]}\n{row}\n")
     assert "annotation" in str(error.where)
-    refused("label_map", tmp_path / "a.png", huge_png(side))
+    catch_error("label_map", tmp_path / "a.png", write_huge_png(side))
 
 
 @pytest.mark.parametrize(
@@ -104,16 +107,19 @@ def test_pictures_that_claim_a_billion_pixels(tmp_path: Path, side: int) -> None
     ],
 )
 def test_data_urls_of_other_types(tmp_path: Path, cell: str, message: str) -> None:
-    rows = (HERE / "eyetagger" / "api_annotation.csv").read_text().splitlines()
-    error = refused("eyetagger", tmp_path / "a.csv", f'{rows[0]}\n1,3,abc,"{cell}",,f,f,,,\n')
+    rows = (EXAMPLES / "eyetagger" / "api_annotation.csv").read_text().splitlines()
+    error = catch_error("eyetagger", tmp_path / "a.csv", f'{rows[0]}\n1,3,abc,"{cell}",,f,f,,,\n')
     assert str(error.where).endswith("a.csv:2: annotation")
     assert message in error.what
 
 
-READERS_OF_JSON = ["fixations", "labelbox", "labelme", "labelstudio", "salicon_maps", "via"]
+def list_formats(*starts: bytes) -> list[str]:
+    """Return the formats whose example begins with one of these bytes."""
+    examples = {name: FORMATS.find(name).example for name in FORMATS.names()}
+    return [name for name, one in examples.items() if one.content(one.path).startswith(starts)]
 
 
-@pytest.mark.parametrize("name", READERS_OF_JSON)
+@pytest.mark.parametrize("name", ["fixations", *list_formats(b"{", b"[")])
 @pytest.mark.parametrize(
     "content",
     [
@@ -134,10 +140,10 @@ READERS_OF_JSON = ["fixations", "labelbox", "labelme", "labelstudio", "salicon_m
     ids=range(13),
 )
 def test_broken_json(tmp_path: Path, name: str, content: str) -> None:
-    refused(name, tmp_path / "a.json", content)
+    catch_error(name, tmp_path / "a.json", content)
 
 
-@pytest.mark.parametrize("name", ["cvat", "labelme_web", "pascal_voc"])
+@pytest.mark.parametrize("name", list_formats(b"<"))
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -157,7 +163,7 @@ def test_broken_json(tmp_path: Path, name: str, content: str) -> None:
     ids=["cut", "deep", "bomb", "external", "other"],
 )
 def test_bad_xml(tmp_path: Path, name: str, content: str, message: str) -> None:
-    assert message in refused(name, tmp_path / "a.xml", content).what
+    assert message in catch_error(name, tmp_path / "a.xml", content).what
 
 
 def test_svg_entities_and_other_elements_are_refused() -> None:
@@ -168,7 +174,7 @@ def test_svg_entities_and_other_elements_are_refused() -> None:
         _svg.strokes(b"<svg><circle r='3'/></svg>", "a.csv:2")
     with pytest.raises(UserError, match="cut short"):
         _svg.strokes(b"<svg><path stroke='red' d='M 1'/></svg>", "a.csv:2")
-    with bounded(), pytest.raises(UserError, match="deeper"):
+    with limit_time_and_memory(), pytest.raises(UserError, match="deeper"):
         _svg.strokes(b"<svg>" + b"<g>" * 50_000, "a.csv:2")
 
 
@@ -184,7 +190,7 @@ def test_svg_transforms_are_applied() -> None:
 
 
 def test_label_studio_refuses_what_it_cannot_place(tmp_path: Path) -> None:
-    content = json.loads((HERE / "labelstudio.json").read_text())
+    content = json.loads((EXAMPLES / "labelstudio" / "drafts_and_cancelled.json").read_text())
     result = content[0]["annotations"][0]["result"][0]
     for key, value, message in (
         ("image_rotation", 90, "rotated in the tool"),
@@ -193,35 +199,37 @@ def test_label_studio_refuses_what_it_cannot_place(tmp_path: Path) -> None:
     ):
         kept = dict(result)
         result[key] = value
-        error = refused("labelstudio", tmp_path / "a.json", json.dumps(content))
+        error = catch_error("labelstudio", tmp_path / "a.json", json.dumps(content))
         assert message in error.what
         result.clear()
         result.update(kept)
 
 
 def test_yolo_in_pixels_is_refused(tmp_path: Path) -> None:
-    error = refused("yolo", tmp_path / "drawing.txt", "0 120 80 20 10\n", HERE / "images")
+    images = write_image("yolo", tmp_path / "images")
+    error = catch_error("yolo", tmp_path / "drawing.txt", "0 120 80 20 10\n", images)
     assert str(error.where).endswith("drawing.txt:1")
     assert "out of range" in error.what
 
 
 def test_yolo_needs_the_image(tmp_path: Path) -> None:
+    images = write_image("yolo", tmp_path / "images")
     path = tmp_path / "other.txt"
-    error = refused("yolo", path, "0 .5 .5 .1 .1\n", HERE / "images")
+    error = catch_error("yolo", path, "0 .5 .5 .1 .1\n", images)
     assert "`other`" in error.what
 
 
 def test_video_and_via_3_are_refused_with_a_way_out(tmp_path: Path) -> None:
-    error = refused("cvat", tmp_path / "a.xml", "<annotations><track id='0'/></annotations>")
+    error = catch_error("cvat", tmp_path / "a.xml", "<annotations><track id='0'/></annotations>")
     assert "CVAT for images" in str(error.hint)
-    error = refused("via", tmp_path / "a.json", '{"project": {"pid": "x"}, "metadata": {}}')
+    error = catch_error("via", tmp_path / "a.json", '{"project": {"pid": "x"}, "metadata": {}}')
     assert "VIA 3" in error.what
 
 
 def test_masks_of_labelme_web_stay_in_their_folder(tmp_path: Path) -> None:
-    text = (HERE / "labelme_web" / "drawing.xml").read_text()
-    outside = HERE / "labelme_web" / "Masks" / "drawing_mask_2.png"
-    error = refused(
+    text = (EXAMPLES / "labelme_web" / "drawing.xml").read_text()
+    outside = EXAMPLES / "labelme_web" / "Masks" / "drawing_mask_2.png"
+    error = catch_error(
         "labelme_web", tmp_path / "a.xml", text.replace("drawing_mask_2.png", str(outside))
     )
     assert "is not in" in error.what
@@ -231,7 +239,7 @@ def test_files_above_the_limit_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_limits, "MAX_BYTES", 10)
-    assert "bytes long" in refused("via", tmp_path / "a.json", '{"a": "0123456789"}').what
+    assert "bytes long" in catch_error("via", tmp_path / "a.json", '{"a": "0123456789"}').what
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -240,11 +248,13 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_sketches_of_cut_files() -> None:
-    whole = (HERE / "labelme.json").read_bytes()
-    assert _json.sketch(whole[:200]).has("shapes", "[]", "points")
+    whole = FORMATS.find("labelme").example.content("drawing.json")
+    assert _json.sketch(whole[:150]).has("shapes", "[]", "points")
     assert _json.sketch(b'{"imageData": "' + b"A" * 70_000).has("imageData")
     assert not _json.sketch(b"\x89PNG").paths
-    assert "annotations/image/mask@rle" in _xml.sketch((HERE / "cvat_mask.xml").read_bytes()[:400])
+    assert "annotations/image/mask@rle" in _xml.sketch(
+        (EXAMPLES / "cvat" / "masks.xml").read_bytes()[:400]
+    )
     utf16 = '{"shapes": []}'.encode("utf-16")
     assert _json.sketch(utf16).has("shapes")
 

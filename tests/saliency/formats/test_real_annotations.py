@@ -19,10 +19,10 @@ from PIL import Image
 
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation
-from reading import ANNOTATIONS, areas, files, read, real, shoelace
+from reading import SAMPLES, find_sample, list_samples, polygon_area, read, region_areas
 
 pytestmark = pytest.mark.skipif(
-    not ANNOTATIONS.is_dir(), reason="the folder of real annotation files is not here"
+    not SAMPLES.is_dir(), reason="the folder of real annotation files is not here"
 )
 
 
@@ -33,7 +33,7 @@ def summary(annotations: list[Annotation]) -> dict[str, tuple[int, float]]:
         count, total = result.get(annotation.image, (0, 0.0))
         result[annotation.image] = (
             count + len(annotation.regions),
-            total + sum(areas([annotation])),
+            total + sum(region_areas([annotation])),
         )
     return result
 
@@ -45,7 +45,7 @@ def same(found: dict[str, tuple[int, float]], expected: dict[str, tuple[int, flo
     )
 
 
-@pytest.mark.parametrize("path", files("labelme/*/*.json"))
+@pytest.mark.parametrize("path", list_samples("labelme/*/*.json"))
 def test_labelme(path: Path) -> None:
     content = json.loads(path.read_text("utf-8"))
     (annotation,) = read("labelme", path)
@@ -57,7 +57,7 @@ def test_labelme(path: Path) -> None:
         p = shape["points"]
         kind = shape.get("shape_type", "polygon")
         if kind == "polygon" or (kind == "rectangle" and len(p) == 4):
-            total += shoelace(p)
+            total += polygon_area(p)
         elif kind == "rectangle":
             total += abs((p[0][0] - p[1][0]) * (p[0][1] - p[1][1]))
         elif kind == "circle":
@@ -66,7 +66,7 @@ def test_labelme(path: Path) -> None:
             picture = Image.open(io.BytesIO(base64.b64decode(shape["mask"])))
             total += int((np.array(picture) > 0).sum())
     assert len(annotation.regions) == len(groups)
-    assert sum(areas([annotation])) == pytest.approx(total, rel=1e-9)
+    assert sum(region_areas([annotation])) == pytest.approx(total, rel=1e-9)
     size = content.get("imageWidth"), content.get("imageHeight")
     if size[0] is None:
         size = Image.open(io.BytesIO(base64.b64decode(content["imageData"]))).size
@@ -75,7 +75,7 @@ def test_labelme(path: Path) -> None:
 
 
 def test_labelme_mask_lies_in_its_box() -> None:
-    (annotation,) = read("labelme", real("labelme", "primitives_v5_7", "primitives.json"))
+    (annotation,) = read("labelme", find_sample("labelme", "primitives_v5_7", "primitives.json"))
     (shape,) = (s for r in annotation.regions for s in r.shapes if s.kind == "mask")
     assert shape.mask is not None
     left, top = shape.points[0]
@@ -86,11 +86,11 @@ def test_labelme_mask_lies_in_its_box() -> None:
 
 
 def test_labelme_finds_its_image_by_the_name_of_the_json() -> None:
-    path = real("labelme", "bbox", "2011_000003.json")
+    path = find_sample("labelme", "bbox", "2011_000003.json")
     assert read("labelme", path, path.parent)[0].image == "2011_000003.jpg"
 
 
-@pytest.mark.parametrize("path", files("via/*/*.json", "via/*/*.csv"))
+@pytest.mark.parametrize("path", list_samples("via/*/*.json", "via/*/*.csv"))
 def test_via(path: Path) -> None:
     expected: dict[str, tuple[int, float]] = {}
 
@@ -103,7 +103,7 @@ def test_via(path: Path) -> None:
                 total += shape["width"] * shape["height"]
             elif kind == "polygon":
                 points = zip(shape["all_points_x"], shape["all_points_y"], strict=True)
-                total += shoelace(list(points))
+                total += polygon_area(list(points))
             elif kind in ("circle", "ellipse"):
                 rx = shape.get("r", shape.get("rx"))
                 total += math.pi * rx * shape.get("r", shape.get("ry"))
@@ -126,11 +126,11 @@ def test_via(path: Path) -> None:
 
 
 def test_via_csv_with_undefined_keeps_labels_and_all_rows() -> None:
-    found = read("via", real("via", "csv_undefined", "via_export_csv.csv"))
+    found = read("via", find_sample("via", "csv_undefined", "via_export_csv.csv"))
     assert sum(len(a.regions) for a in found) == 68
 
 
-@pytest.mark.parametrize("path", files("cvat/*/*.xml"))
+@pytest.mark.parametrize("path", list_samples("cvat/*/*.xml"))
 def test_cvat(path: Path) -> None:
     expected = []
     for image in tree.parse(path).getroot().findall("image"):
@@ -144,26 +144,26 @@ def test_cvat(path: Path) -> None:
                 total += math.pi * get["rx"] * get["ry"]
             elif shape.tag == "polygon":
                 pairs = [tuple(map(float, p.split(","))) for p in shape.attrib["points"].split(";")]
-                total += shoelace(pairs)  # type: ignore[arg-type]
+                total += polygon_area(pairs)  # type: ignore[arg-type]
             elif shape.tag == "mask":
                 total += sum(int(n) for n in shape.attrib["rle"].split(",")[1::2])
         size = (int(image.attrib["width"]), int(image.attrib["height"]))
         expected.append((image.attrib["name"], size, count, pytest.approx(total, rel=1e-6)))
     found = [
-        (a.image.split("/")[-1], a.size, len(a.regions), sum(areas([a])))
+        (a.image.split("/")[-1], a.size, len(a.regions), sum(region_areas([a])))
         for a in read("cvat", path)
     ]
     assert found == expected
 
 
 def test_cvat_tells_equal_names_apart_by_subset() -> None:
-    found = read("cvat", real("cvat", "project_subsets", "annotations.xml"))
+    found = read("cvat", find_sample("cvat", "project_subsets", "annotations.xml"))
     assert len({a.image for a in found}) == len(found) == 6
     assert "Train/img0.jpg" in {a.image for a in found}
 
 
 def test_cvat_mask_is_row_major_in_its_box() -> None:
-    path = real("cvat", "masks", "annotations.xml")
+    path = find_sample("cvat", "masks", "annotations.xml")
     element = tree.parse(path).getroot().find("image/mask")
     assert element is not None
     width, left, top = (int(element.attrib[k]) for k in ("width", "left", "top"))
@@ -179,7 +179,11 @@ def test_cvat_mask_is_row_major_in_its_box() -> None:
 
 
 def test_cvat_rotated_boxes_turn_clockwise_about_their_centre() -> None:
-    box = read("cvat", real("cvat", "rotated_boxes", "annotations.xml"))[0].regions[0].shapes[0]
+    box = (
+        read("cvat", find_sample("cvat", "rotated_boxes", "annotations.xml"))[0]
+        .regions[0]
+        .shapes[0]
+    )
     centre = np.array([(259.17 + 681.23) / 2, (246.46 + 278.38) / 2])
     assert np.allclose(np.mean(box.points, axis=0), centre)
     (ax, ay), (bx, by) = box.points[:2]
@@ -187,7 +191,7 @@ def test_cvat_rotated_boxes_turn_clockwise_about_their_centre() -> None:
     assert math.degrees(math.atan2(by - ay, bx - ax)) == pytest.approx(-3.7)
 
 
-@pytest.mark.parametrize("path", files("other/voc_labelimg/*.xml"))
+@pytest.mark.parametrize("path", list_samples("other/voc_labelimg/*.xml"))
 def test_pascal_voc(path: Path) -> None:
     root = tree.parse(path).getroot()
     expected = []
@@ -195,47 +199,51 @@ def test_pascal_voc(path: Path) -> None:
         x0, y0, x1, y1 = (int(box.findtext(k, "")) for k in ("xmin", "ymin", "xmax", "ymax"))
         expected.append((x1 - x0 + 1) * (y1 - y0 + 1))
     (annotation,) = read("pascal_voc", path)
-    assert areas([annotation]) == expected
+    assert region_areas([annotation]) == expected
     assert annotation.size == tuple(
         int(root.findtext(f"size/{k}", "")) for k in ("width", "height")
     )
 
 
 def test_yolo_boxes_and_polygons() -> None:
-    path = real("other", "yolo_det", "shapes.txt")
+    path = find_sample("other", "yolo_det", "shapes.txt")
     with pytest.raises(UserError, match="does not state"):
         read("yolo", path)
     (annotation,) = read("yolo", path, path.parent)
     assert annotation.image == "shapes.jpg"
     assert annotation.size == (588, 643)
     rows = [[float(v) for v in line.split()] for line in path.read_text().splitlines()]
-    assert areas([annotation]) == pytest.approx([w * h * 588 * 643 for _, _, _, w, h in rows])
+    assert region_areas([annotation]) == pytest.approx(
+        [w * h * 588 * 643 for _, _, _, w, h in rows]
+    )
     assert annotation.regions[0].label == "rectangle"
-    path = real("other", "yolo_seg", "dagshub", "testimg.txt")
+    path = find_sample("other", "yolo_seg", "dagshub", "testimg.txt")
     (annotation,) = read("yolo", path, path.parent)
     assert annotation.size == Image.open(path.parent / "testimg.png").size == (640, 480)
-    assert areas([annotation]) == pytest.approx([640 * 480 / 4, 640 * 480 / 4, 640 * 480 / 8])
+    assert region_areas([annotation]) == pytest.approx(
+        [640 * 480 / 4, 640 * 480 / 4, 640 * 480 / 8]
+    )
 
 
-@pytest.mark.parametrize("path", files("other/labelbox/*.json"))
+@pytest.mark.parametrize("path", list_samples("other/labelbox/*.json"))
 def test_labelbox(path: Path) -> None:
     expected = []
     for thing in json.loads(path.read_text())["Label"]["objects"]:
         if "bbox" in thing:
             expected.append(thing["bbox"]["width"] * thing["bbox"]["height"])
         elif "polygon" in thing:
-            expected.append(shoelace([(p["x"], p["y"]) for p in thing["polygon"]]))
+            expected.append(polygon_area([(p["x"], p["y"]) for p in thing["polygon"]]))
         elif "line" in thing or "point" in thing:
             expected.append(0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = read("labelbox", path)
-    assert areas(found) == pytest.approx(expected)
+    assert region_areas(found) == pytest.approx(expected)
     # Masks behind a web address are left out, and said to be.
     assert any("web address" in str(w.message) for w in caught)
 
 
-@pytest.mark.parametrize("path", files("other/labelme_web_xml/*.xml"))
+@pytest.mark.parametrize("path", list_samples("other/labelme_web_xml/*.xml"))
 def test_labelme_web(path: Path) -> None:
     root = tree.parse(path).getroot()
     expected = []
@@ -244,24 +252,24 @@ def test_labelme_web(path: Path) -> None:
             (float(p.findtext("x", "")), float(p.findtext("y", ""))) for p in thing.iter("pt")
         ]
         if points:
-            expected.append(shoelace(points))
+            expected.append(polygon_area(points))
         else:
             picture = Image.open(path.parent / "Masks" / thing.findtext("segm/mask", ""))
             expected.append(float((np.array(picture)[..., 3] > 0).sum()))
     (annotation,) = read("labelme_web", path)
-    assert areas([annotation]) == pytest.approx(expected)
+    assert region_areas([annotation]) == pytest.approx(expected)
     assert annotation.image == root.findtext("filename")
     assert annotation.size == tuple(
         int(root.findtext(f"imagesize/{k}", "")) for k in ("ncols", "nrows")
     )
 
 
-@pytest.mark.parametrize("path", files("face_parsing/celebamask/*.png"))
+@pytest.mark.parametrize("path", list_samples("face_parsing/celebamask/*.png"))
 def test_label_map(path: Path) -> None:
     pixels = np.array(Image.open(path))
     (annotation,) = read("label_map", path)
     kinds = [int(k) for k in np.unique(pixels) if k]
-    assert areas([annotation]) == [int((pixels == k).sum()) for k in kinds]
+    assert region_areas([annotation]) == [int((pixels == k).sum()) for k in kinds]
     assert annotation.size == (512, 512)
     labels = {r.label for r in annotation.regions}
     assert {"skin", "nose", "l_eye", "u_lip", "hair"} <= labels

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from cyborg.common.errors import UserError
-from reading import ANNOTATIONS, area, files, read, real, shoelace
+from reading import SAMPLES, find_sample, list_samples, polygon_area, read, shape_area
 
 pytestmark = pytest.mark.skipif(
-    not ANNOTATIONS.is_dir(), reason="the folder of real annotation files is not here"
+    not SAMPLES.is_dir(), reason="the folder of real annotation files is not here"
 )
 
 
@@ -42,7 +42,7 @@ def alpha(codes: list[int]) -> np.ndarray:
 SIZES = {"image_bbox": (800, 501), "image_ellipses": (800, 501), "image_polygons": (800, 501)}
 
 
-@pytest.mark.parametrize("path", files("label_studio/*/*.json"))
+@pytest.mark.parametrize("path", list_samples("label_studio/*/*.json"))
 def test_label_studio(path: Path, tmp_path: Path) -> None:
     content = json.loads(path.read_text("utf-8"))
     expected = []
@@ -75,14 +75,14 @@ def test_label_studio(path: Path, tmp_path: Path) -> None:
             if "rle" in value:
                 one[key] = float((alpha(value["rle"]) >= 128).sum())
             elif "points" in value:
-                one[key] = shoelace(value["points"]) * width * height / 1e4
+                one[key] = polygon_area(value["points"]) * width * height / 1e4
             elif "radiusX" in value:
                 one[key] = math.pi * value["radiusX"] * value["radiusY"] * width * height / 1e4
             elif "height" in value:
                 one[key] = value["width"] * value["height"] * width * height / 1e4
             elif "x" in value:
                 one[key] = 0.0
-        assert [area(s) for r in said.regions for s in r.shapes] == pytest.approx(
+        assert [shape_area(s) for r in said.regions for s in r.shapes] == pytest.approx(
             list(one.values())
         )
         if results:
@@ -92,7 +92,7 @@ def test_label_studio(path: Path, tmp_path: Path) -> None:
 
 
 def test_label_studio_rectangles_turn_about_the_upper_left_corner() -> None:
-    path = real("label_studio", "sdk", "obb_rotated_part1.json")
+    path = find_sample("label_studio", "sdk", "obb_rotated_part1.json")
     value = json.loads(path.read_text())[0]["annotations"][0]["result"][0]["value"]
     shape = read("labelstudio", path)[0].regions[0].shapes[0]
     corner = (value["x"] * 5.97, value["y"] * 7.68)
@@ -104,7 +104,7 @@ def test_label_studio_rectangles_turn_about_the_upper_left_corner() -> None:
 
 
 def test_label_studio_two_people_are_two_annotations() -> None:
-    found = read("labelstudio", real("label_studio", "sdk", "yolo_rectangles.json"))
+    found = read("labelstudio", find_sample("label_studio", "sdk", "yolo_rectangles.json"))
     assert [(a.image, a.annotator) for a in found] == [
         ("/image1", "2"),
         ("/image1", "1"),
@@ -113,6 +113,6 @@ def test_label_studio_two_people_are_two_annotations() -> None:
 
 
 def test_label_studio_regions_stored_twice_count_once_and_keep_their_label() -> None:
-    (said,) = read("labelstudio", real("label_studio", "frontend", "image_tools.json"))
+    (said,) = read("labelstudio", find_sample("label_studio", "frontend", "image_tools.json"))
     assert len(said.regions) == 10
     assert {r.label for r in said.regions} == {"Moonwalker", "Planet"}

@@ -14,26 +14,26 @@ import scipy.io
 from PIL import Image
 
 from paths import REPOSITORY
-from reading import ANNOTATIONS, files, read, real
+from reading import SAMPLES, find_sample, list_samples, read
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import gaze
 
 pytestmark = pytest.mark.skipif(
-    not ANNOTATIONS.is_dir(), reason="the folder of real annotation files is not here"
+    not SAMPLES.is_dir(), reason="the folder of real annotation files is not here"
 )
 
 
 def test_osie_matlab_and_table_agree() -> None:
-    table = read("fixations", real("eye_tracking", "osie", "fixations.csv"))
-    matlab = read("fixations", real("eye_tracking", "osie", "fixations.mat"))
+    table = read("fixations", find_sample("eye_tracking", "osie", "fixations.csv"))
+    matlab = read("fixations", find_sample("eye_tracking", "osie", "fixations.mat"))
     assert len(table) == len(matlab) == 600
     for one, other in zip(table, matlab, strict=True):
         assert (one.image, one.size, one.annotator) == (other.image, other.size, other.annotator)
         assert np.allclose(one.fixations, other.fixations)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", files("eye_tracking/osie/mouse_*/*.mat"))
+@pytest.mark.parametrize("path", list_samples("eye_tracking/osie/mouse_*/*.mat"))
 def test_osie_mouse(path: Path) -> None:
     record = scipy.io.loadmat(path)["fixations"][0, 0]
     coord, subject = record["coord"].astype(float), record["subj"].astype(int).ravel()
@@ -50,7 +50,7 @@ def test_osie_mouse(path: Path) -> None:
 
 
 def test_salicon() -> None:
-    path = real("eye_tracking", "salicon", "fixations_train2014examples.json")
+    path = find_sample("eye_tracking", "salicon", "fixations_train2014examples.json")
     content = json.loads(path.read_text())
     found = read("fixations", path)
     assert len(found) == len(content["annotations"])
@@ -62,7 +62,7 @@ def test_salicon() -> None:
 
 
 def test_salicon_maps() -> None:
-    path = real("heatmaps", "salicon_base64", "fake_results.json")
+    path = find_sample("heatmaps", "salicon_base64", "fake_results.json")
     content = json.loads(path.read_text())
     found = read("salicon_maps", path)
     assert [a.image for a in found] == [str(record["image_id"]) for record in content]
@@ -76,7 +76,7 @@ def test_salicon_maps() -> None:
 @pytest.mark.parametrize("name", [name for name in gaze.FILES if name != "SALICON's maps"])
 def test_positions_lie_on_the_images_and_exchanged_they_do_not(name: str) -> None:
     """The images are wider than high: (row, column) taken for (x, y) would run off them."""
-    pictures = gaze.recorded(ANNOTATIONS, name)
+    pictures = gaze.recorded(SAMPLES, name)
     points = [(a.fixations, p.size) for p in pictures for a in p.annotations]
     off = {
         exchanged: np.mean(
@@ -91,7 +91,7 @@ def test_positions_lie_on_the_images_and_exchanged_they_do_not(name: str) -> Non
 
 
 def test_salicon_maps_are_those_of_its_own_rule() -> None:
-    found = gaze.against_their_rule(ANNOTATIONS)
+    found = gaze.against_their_rule(SAMPLES)
     assert found.images == 6
     # The rule counts a pixel once, however often it was fixated: the maps differ by that.
     assert min(found.right) > 0.96
@@ -106,7 +106,7 @@ BOUNDS = [(0.55, 0.60), (0.72, 0.56), (0.74, 0.57), (0.82, 0.70)]
 def test_maps_of_gaze_agree_with_other_maps_of_the_images(
     sets: tuple[str, str], bounds: tuple[float, float]
 ) -> None:
-    found = gaze.compared(ANNOTATIONS, *sets, sigma=1.0)
+    found = gaze.compared(SAMPLES, *sets, sigma=1.0)
     assert found.images >= 3
     for right, exchanged, other, bound, apart in zip(
         found.right, found.exchanged, found.other, bounds, (0.4, 0.15), strict=True
@@ -117,7 +117,7 @@ def test_maps_of_gaze_agree_with_other_maps_of_the_images(
 
 @pytest.mark.parametrize("sets", gaze.PAIRS)
 def test_maps_of_every_image_agree_better_than_exchanged_ones(sets: tuple[str, str]) -> None:
-    ours, theirs = (gaze.recorded(ANNOTATIONS, name) for name in sets)
+    ours, theirs = (gaze.recorded(SAMPLES, name) for name in sets)
     others = gaze.drawn(theirs)
     right, exchanged = (gaze.each(gaze.drawn(ours, swap), others) for swap in (False, True))
     assert (right > exchanged).all()

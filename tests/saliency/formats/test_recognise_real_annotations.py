@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reading import ANNOTATIONS, files, recognised
+from reading import SAMPLES, list_samples, recognise
 
 pytestmark = pytest.mark.skipif(
-    not ANNOTATIONS.is_dir(), reason="the folder of real annotation files is not here"
+    not SAMPLES.is_dir(), reason="the folder of real annotation files is not here"
 )
 
 
@@ -31,19 +31,21 @@ FOLDERS = {
 NO_ANNOTATIONS = {"README.md", "LICENSE.txt", "classes.txt"}
 
 
-@pytest.mark.parametrize("path", files("**/*.json", "**/*.xml", "**/*.csv", "**/*.mat", "**/*.txt"))
+@pytest.mark.parametrize(
+    "path", list_samples("**/*.json", "**/*.xml", "**/*.csv", "**/*.mat", "**/*.txt")
+)
 def test_recognised_as_one_format(path: Path) -> None:
-    relative = path.relative_to(ANNOTATIONS).as_posix()
+    relative = path.relative_to(SAMPLES).as_posix()
     if path.name in NO_ANNOTATIONS:
-        assert recognised(path) == []
+        assert recognise(path) == []
     else:
         (expected,) = {v for k, v in FOLDERS.items() if relative.startswith(f"{k}/")}
-        assert recognised(path) == [expected]
+        assert recognise(path) == [expected]
 
 
-@pytest.mark.parametrize("path", files("**/*.png", "**/*.jpg", "**/*.jpeg"))
+@pytest.mark.parametrize("path", list_samples("**/*.png", "**/*.jpg", "**/*.jpeg"))
 def test_pictures_are_pictures_or_label_maps(path: Path) -> None:
     expected = "heatmap"
     if path.parent.name == "celebamask" and path.suffix == ".png":
         expected = "label_map"
-    assert recognised(path) == [expected]
+    assert recognise(path) == [expected]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cyborg.common.errors import UserError
 from cyborg.saliency.match import find_image
-from reading import HERE, read, refused
+from reading import EXAMPLES, catch_error, read
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_sizes_are_those_of_the_upright_image(tmp_path: Path) -> None:
     path.write_text("0 0.5 0.5 1 1\n")
     (annotation,) = read("yolo", path, tmp_path)
     assert annotation.size == (5, 7)
-    content = json.loads((HERE / "labelme_3.json").read_text())
+    content = json.loads((EXAMPLES / "labelme" / "version_3.json").read_text())
     content["imageData"] = base64.b64encode((tmp_path / "drawing.jpg").read_bytes()).decode()
-    error = refused("labelme", tmp_path / "a.json", json.dumps(content))
+    error = catch_error("labelme", tmp_path / "a.json", json.dumps(content))
     assert "EXIF" in error.what
