@@ -23,7 +23,7 @@ from cyborg.config.load import load_experiment
 from cyborg.config.pretraining import Pretraining
 from cyborg.config.training import TrainSpec
 from cyborg.models.autoencoder import Autoencoder, find_skips
-from cyborg.models.network import build
+from cyborg.models.network import build_network
 from cyborg.training.preparations import blur, mentor, teacher
 from cyborg.training.preparations._base import Context, TrainingData
 from cyborg.training.pretrain import pretrain_cell
@@ -64,7 +64,7 @@ def data() -> TrainingData:
 
 def context(spec: TrainSpec | None = None, parent: Path | None = None) -> Context:
     spec = spec or train_spec()
-    network = build(spec.architecture, classes=len(spec.classes), seed=spec.seed)
+    network = build_network(spec.architecture, classes=len(spec.classes), seed=spec.seed)
     return Context(network, spec, parent, CPU)
 
 
@@ -116,7 +116,8 @@ def taught(root: Path) -> tuple[Path, TrainSpec]:
     """A teacher that was never trained, of seed 11, and the student's specification."""
     folder = root / "runs/train/small/cyborg/seed3/0123456789ab"
     folder.mkdir(parents=True)
-    save_file(build(architecture(), classes=2, seed=11).state_dict(), folder / "model.safetensors")
+    teacher = build_network(architecture(), classes=2, seed=11)
+    save_file(teacher.state_dict(), folder / "model.safetensors")
     parent = "train/small/cyborg/seed3/0123456789ab"
     step = {"name": "teacher", "options": {"variant": "cyborg"}, "parent": parent}
     return folder, train_spec(saliency=None, prepare=[step], parents=[parent])
@@ -128,7 +129,7 @@ def test_the_teachers_map_is_its_activation_map(target: str, taught: Any, data: 
     options = teacher.Options(variant="cyborg", images="all", target=target)
     out = teacher.add_teacher_maps(data, options, context(spec, folder))
     assert out.owners.tolist() == [0, 1, 2, 3, 4]
-    network = build(architecture(), classes=2, seed=11).eval()
+    network = build_network(architecture(), classes=2, seed=11).eval()
     for n in range(5):  # one by one, by hand
         image = torch.from_numpy(data.images[n]).permute(2, 0, 1)[None]
         with torch.no_grad():
