@@ -152,10 +152,10 @@ def _show_params(options: Any) -> None:
 
 
 def _sources(options: Any) -> None:
-    from cyborg.catalogue.listing import listing
+    from cyborg.catalogue.listing import format_listing
     from cyborg.config.load import load_experiment
 
-    print(listing(load_experiment(options.params), Path()))
+    print(format_listing(load_experiment(options.params), Path()))
 
 
 def _show(options: Any) -> None:
