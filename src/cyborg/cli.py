@@ -186,10 +186,10 @@ def print_params(options: argparse.Namespace) -> None:
 
 def print_sources(options: argparse.Namespace) -> None:
     """Print the data sets of the catalogue and their state."""
-    from cyborg.catalogue.listing import listing
+    from cyborg.catalogue.listing import format_listing
     from cyborg.config.load import load_experiment
 
-    print(listing(load_experiment(options.params), Path()))
+    print(format_listing(load_experiment(options.params), Path()))
 
 
 def print_auc_table(options: argparse.Namespace) -> None:
