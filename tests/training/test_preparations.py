@@ -16,7 +16,6 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 from cyborg.common.errors import UserError, UserErrors
-from cyborg.common.families import PREPARATIONS
 from cyborg.config.cells import CellSpec
 from cyborg.config.experiment import Experiment
 from cyborg.config.load import load_experiment
@@ -371,10 +370,3 @@ def test_mistakes_name_the_key(prepare: Any, message: str, tmp_path: Path):
     with pytest.raises((UserError, UserErrors), match=message) as caught:
         experiment(tmp_path, student={"loss": "cyborg", "prepare": prepare})
     assert "variants.student" in str(caught.value)
-
-
-def test_every_preparation_says_what_it_is():
-    for name in PREPARATIONS.names():
-        fields = PREPARATIONS.find(name).options.model_fields
-        assert all(field.description for field in fields.values())
-        assert "arXiv" in PREPARATIONS.documentation(name)
