@@ -18,7 +18,6 @@ from PIL import Image
 from cyborg.cli import main
 from cyborg.common.errors import UserError
 from cyborg.saliency.commands import read_recipe
-from cyborg.saliency.names import make_file_stem
 from cyborg.saliency.read import read_annotations
 from paths import REPOSITORY, SHARED
 
@@ -267,13 +266,6 @@ def test_folders_are_read_file_by_file(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(UserError, match="holds no annotations"):
         list(read_annotations(folder))
-
-
-def test_stems() -> None:
-    assert make_file_stem("a/b.c.jpg") == "b.c"
-    assert make_file_stem("42") == "42"
-    assert make_file_stem("https://h.org/x%20y/pic%201.png?sig=a/b.c") == "pic 1"
-    assert make_file_stem("C:\\data\\IMG-1.JPG") == "IMG-1"
 
 
 def test_commands_start_without_heavy_imports() -> None:

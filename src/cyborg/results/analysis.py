@@ -113,7 +113,8 @@ def tabulate_comparisons(
 
     A difference is variant minus reference. Besides a row for each test set, a row `(mean unseen)`
     averages the differences over the test sets whose generators neither variant saw in training, if
-    there are at least two.
+    there are at least two. `delong_p` is known for one run only: DeLong's test ignores the spread
+    between runs, so with several its p would be far too small.
     """
     rows = []
     for architecture in dict.fromkeys(architecture for architecture, _ in results.seeds):
@@ -172,11 +173,12 @@ def _summarize_difference(
 def _test_difference(
     scored: ScoredSet, ours: Combination, theirs: Combination, mine: list[int], other: list[int]
 ) -> dict[str, float]:
-    """Return DeLong's p of the difference of mean AUCs over runs `mine` and runs `other`."""
+    """Return DeLong's p of the difference between run `mine` and run `other`; NaN for several."""
+    if len(mine) > 1:
+        return {"delong_p": math.nan}
     stacked = np.concatenate([scored.scores[ours][mine], scored.scores[theirs][other]])
     aucs, covariance = statistics.compute_delong_covariance(stacked, scored.positives)
-    weights = np.repeat([1 / len(mine), -1 / len(other)], len(mine))
-    return {"delong_p": statistics.contrast_aucs(aucs, covariance, weights).p}
+    return {"delong_p": statistics.contrast_aucs(aucs, covariance, np.array([1, -1])).p}
 
 
 def tabulate_rocs(results: Results) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from PIL import Image
 from cyborg.common.families import SECTIONS
 from cyborg.config.experiment import Experiment
 from cyborg.results.cells import Results, TrainingEnvironment
-from cyborg.results.tables import Baselines
+from cyborg.results.tables import Baselines, format_count
 
 _ENVIRONMENT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
@@ -41,6 +41,11 @@ class ReportContext:
     baselines: Baselines
     figures: dict[str, bytes]
     environments: list[tuple[TrainingEnvironment, int]]
+
+    @property
+    def one_run(self) -> bool:
+        """Return whether there is one run of each combination, which has no spread."""
+        return bool((self.auc["runs"] == 1).all())
 
 
 PAGE = _ENVIRONMENT.from_string(
@@ -155,11 +160,11 @@ def render_page(context: ReportContext) -> str:
     """Return the whole page, with the sections by their `order` and then by name."""
     members = [SECTIONS.find(name) for name in SECTIONS.names()]
     members.sort(key=lambda section: section.order)
-    seeds = context.experiment.seeds
-    combinations, sets = len(context.results.seeds), len(context.results.sets)
+    combinations = format_count(len(context.results.seeds), "combination")
+    runs = format_count(len(context.experiment.seeds), "run")
+    sets = format_count(len(context.results.sets), "test set")
     return PAGE.render(
         title=context.experiment.name,
-        subtitle=f"{combinations} combinations of architecture and variant, {len(seeds)} "
-        f"run{'s' if len(seeds) > 1 else ''} of each, {sets} test sets",
+        subtitle=f"{combinations} of architecture and variant, {runs} of each, {sets}",
         sections=[text for section in members if (text := section.render(context))],
     )

@@ -37,9 +37,10 @@ def report(experiment: Experiment, root: Path = Path()) -> str:
             tables.format_markdown_table(
                 *tables.build_main_table(context.auc, context.baselines), 2
             ),
-            "AUC, mean ± standard deviation over runs. "
+            f"AUC of P({experiment.classes[-1]}), {tables.describe_average(context.auc)}. "
             + (f"{marks}. " if (marks := tables.explain_marks(context.auc)) else "")
-            + f"Intervals, comparisons, figures: {OUT / 'report.html'}; tables: {OUT}/*.csv",
+            + f"All tables: {OUT}/*.csv",
+            f"Intervals, comparisons, figures: {OUT / 'report.html'}",
         ]
     )
     print(shown)

@@ -57,6 +57,39 @@ def format_interval(low: float, high: float, sign: bool = False) -> str:
     return f"[{format_number(low, sign=sign)}, {format_number(high, sign=sign)}]"
 
 
+def format_count(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> format_count(1, "run"), format_count(3, "run")
+    ('1 run', '3 runs')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def describe_average(table: pd.DataFrame, noun: str = "run") -> str:
+    """Return what the values of a table with a column `runs` are: an average, or one run.
+
+    >>> describe_average(pd.DataFrame({"runs": [3, 3]}))
+    'mean ± standard deviation over runs'
+    >>> describe_average(pd.DataFrame({"runs": [1, 1]}), "run (seed)")
+    'one run (seed)'
+    """
+    if (table["runs"] == 1).all():
+        return f"one {noun}"
+    return f"mean ± standard deviation over {noun.replace('run', 'runs').replace('seed', 'seeds')}"
+
+
+def describe_interval(table: pd.DataFrame) -> str:
+    """Return what the intervals of a table with a column `runs` hold.
+
+    >>> describe_interval(pd.DataFrame({"runs": [1]}))
+    'bootstrap over images only, because there is one run'
+    """
+    if (table["runs"] == 1).all():
+        return "bootstrap over images only, because there is one run"
+    return "nested bootstrap over runs and images"
+
+
 def build_main_table(table: pd.DataFrame, baselines: Baselines) -> TextTable:
     """Return the main table: a row per architecture and variant, a column per test set.
 
@@ -141,8 +174,8 @@ def format_markdown_report(
     table: the rows of auc.csv. positive: the class whose probability is the score.
     """
     notes = [
-        f"Area under the ROC curve of P({positive}) per test set: mean ± standard deviation over "
-        "independent runs (seeds)."
+        f"Area under the ROC curve of P({positive}) per test set: "
+        f"{describe_average(table, 'independent run (seed)')}."
     ]
     if marks := explain_marks(table):
         notes.append(f"Marked: {marks}; the others are unseen.")
@@ -157,7 +190,7 @@ def format_markdown_report(
             "",
             format_markdown_table(*build_main_table(table, baselines), 2),
             "",
-            f"Intervals: {confidence:.0%}, nested bootstrap over runs and images; "
+            f"Intervals: {confidence:.0%}, {describe_interval(table)}; "
             "images: negatives + positives (docs/metrics.md).",
             "",
             format_markdown_table(*build_interval_table(table), 3),
@@ -170,7 +203,7 @@ def format_latex(table: pd.DataFrame, baselines: Baselines) -> str:
     """Return results/auc.tex: the main table for a paper, with booktabs."""
     heads, rows = build_main_table(table, baselines)
     lines = [
-        "% needs \\usepackage{booktabs}; AUC, mean ± standard deviation over runs",
+        f"% needs \\usepackage{{booktabs}}; AUC, {describe_average(table)}",
         f"\\begin{{tabular}}{{ll r {'c' * (len(heads) - 3)}}}",
         "\\toprule",
         " & ".join(map(escape_latex, heads)) + r" \\",

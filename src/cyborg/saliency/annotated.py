@@ -30,7 +30,7 @@ class AnnotatedImage:
 
     @property
     def stem(self) -> str:
-        """File name without extension: of the image's file, or else of the stated name."""
+        """Return the file name without extension: of the image's file, or else of its name."""
         return self.file.stem if self.file else make_file_stem(self.name)
 
 

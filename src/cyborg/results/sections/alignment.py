@@ -33,8 +33,9 @@ def render_alignment(context: ReportContext) -> str:
         heads,
         body,
         4,
-        "Correlation: Pearson, at the size of the CAM, mean over images, then mean ± standard "
-        "deviation over runs. Inside: share of the CAM's mass inside the human regions; chance: "
+        "Correlation: Pearson, at the size of the CAM, mean over images"
+        + ("" if context.one_run else ", then mean ± standard deviation over runs")
+        + ". Inside: share of the CAM's mass inside the human regions; chance: "
         "the share of the area they cover. Undefined: images whose correlation does not exist "
         "(a constant map), left out of the mean.",
     )

@@ -11,7 +11,8 @@ def render_auc(context: ReportContext) -> str:
     """Return the main table, the figure, and the table of intervals."""
     experiment = context.experiment
     confidence = f"{experiment.report.confidence:.0%}"
-    caption = "Mean ± standard deviation over runs (seeds)."
+    average = tables.describe_average(context.auc, "run (seed)")
+    caption = f"{average[0].upper()}{average[1:]}."
     if marks := tables.explain_marks(context.auc):
         caption += f" {marks}; the others are unseen."
     if any(context.baselines.values()):
@@ -30,17 +31,20 @@ def render_auc(context: ReportContext) -> str:
         + render_figure(
             context,
             "auc_bars",
-            f"Mean AUC with {confidence} interval; small dots are single runs; hollow markers "
-            "are controls (wrong maps on purpose).",
+            (
+                f"AUC of one run with {confidence} interval over images"
+                if context.one_run
+                else f"Mean AUC with {confidence} interval; small dots are single runs"
+            )
+            + "; hollow markers are controls (wrong maps on purpose).",
         )
         + render_html("<h3>Intervals</h3>")
         + render_table(
             *tables.build_interval_table(context.auc),
             3,
-            f"{confidence} intervals of the mean: nested bootstrap, "
-            f"{experiment.report.bootstrap} resamples of runs and of images within their class "
-            "(groups of images stay together). Images: negatives + positives. With a single run "
-            "the interval holds the sampling of images only.",
+            f"{confidence} intervals: {tables.describe_interval(context.auc)}, "
+            f"{experiment.report.bootstrap} resamples. Images are drawn within their class, and "
+            "groups of images stay together. Images: negatives + positives.",
         )
     )
 

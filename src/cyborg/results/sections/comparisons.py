@@ -9,29 +9,43 @@ import pandas as pd
 from cyborg.results.analysis import UNSEEN
 from cyborg.results.page import ReportContext, render_html, render_table
 from cyborg.results.sections._base import Section
-from cyborg.results.tables import format_interval, format_mean_sd, format_number
+from cyborg.results.tables import format_count, format_interval, format_mean_sd, format_number
+
+# A sentence, and whether it is good news.
+Statement = tuple[str, bool]
 
 
 def render_comparisons(context: ReportContext) -> str:
-    """Return sentences about the controls, then the table of all differences."""
+    """Return statements about controls and losses, then the table of all differences."""
     rows = context.comparisons
     if rows.empty:
         return ""
-    found = state_controls(rows, context.baseline)
-    heads = [
-        "architecture", "variant", "minus", "test set", "runs", "difference", "interval",
-        "p (DeLong)", "p (Holm)",
-    ]  # fmt: skip
-    body = [
-        [
+    found = state_controls(rows, context.baseline) + state_losses(rows, context.baseline)
+    one_run = bool((rows["runs"] == 1).all())
+    heads = ["architecture", "variant", "minus", "test set", "runs", "difference", "interval"]
+    heads += ["p (DeLong)", "p (Holm)"] if one_run else ["verdict"]
+    body = []
+    for _, row in rows.iterrows():
+        cells = [
             row["architecture"], row["variant"], row["reference"], row["test_set"],
             str(row["runs"]),
             format_mean_sd(row["difference_mean"], row["difference_sd"], sign=True),
-            format_interval(row["ci_low"], row["ci_high"], sign=True), _format_p(row["delong_p"]),
-            _format_p(row["delong_p_holm"]),
-        ]
-        for _, row in rows.iterrows()
-    ]  # fmt: skip
+            format_interval(row["ci_low"], row["ci_high"], sign=True),
+        ]  # fmt: skip
+        if one_run:
+            cells += [_format_p(row["delong_p"]), _format_p(row["delong_p_holm"])]
+        else:
+            cells += [judge_difference(row) or "–"]
+        body.append(cells)
+    unseen = f"{UNSEEN}: average over the test sets that neither variant has seen generators of. "
+    explained = (
+        "There is one run of each variant, so interval (paired bootstrap) and p (DeLong's test) "
+        "hold the sampling of images only: a run with another seed may give another sign. Holm: "
+        "adjusted for the number of tests in this table."
+        if one_run
+        else "Interval: paired nested bootstrap over runs and images. Verdict: better or worse if "
+        "the interval lies on one side of zero, “–” if the sign is not known."
+    )
     return render_html(
         "<h2>Comparisons</h2>"
         "<p>Differences of AUC, paired by seed and by image. A gain that wrong maps give too "
@@ -39,32 +53,28 @@ def render_comparisons(context: ReportContext) -> str:
         "{% for text, sure in found %}<div class='note{{ '' if sure else ' warn' }}'>"
         "{{ text }}</div>{% endfor %}",
         found=found,
-    ) + render_table(
-        heads,
-        body,
-        4,
-        f"{UNSEEN}: average over the test sets that neither variant has seen generators of. "
-        "Interval: paired nested bootstrap over runs and images. p: DeLong's test of the "
-        "mean over these runs, which covers the sampling of images only; Holm: adjusted "
-        "for the number of tests in this table.",
-    )
+    ) + render_table(heads, body, 4, unseen + explained)
 
 
-def _format_p(value: float) -> str:
-    """Return a p-value as the table shows it, or `–` if it is not known."""
-    if math.isnan(value):
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+def judge_difference(row: pd.Series) -> str:
+    """Return `better` or `worse` if the interval lies on one side of zero, and else an empty text.
+
+    The interval of one run holds the sampling of images only. One run therefore has no verdict.
+    """
+    if row["runs"] < 2:
+        return ""
+    if row["ci_low"] > 0:
+        return "better"
+    return "worse" if row["ci_high"] < 0 else ""
 
 
-def state_controls(rows: pd.DataFrame, baseline: str) -> list[tuple[str, bool]]:
-    """Return a statement per architecture, guided variant and control, and whether it is good news.
+def state_controls(rows: pd.DataFrame, baseline: str) -> list[Statement]:
+    """Return a statement per architecture, guided variant and control.
 
     rows: those of comparisons.csv. The statements are about the average of the unseen test sets if
     there is one, and about each test set otherwise.
     """
-    if (rows["test_set"] == UNSEEN).any():
-        rows = rows[rows["test_set"] == UNSEEN]
+    rows = _select_rows(rows)
     found = []
     for _, right in rows[rows["kind"] == "control"].iterrows():
         same = rows[
@@ -75,29 +85,70 @@ def state_controls(rows: pd.DataFrame, baseline: str) -> list[tuple[str, bool]]:
         if right["variant"] not in gains.index or right["reference"] not in gains.index:
             continue
         gain, wrong = gains.loc[right["variant"]], gains.loc[right["reference"]]
-        where = "mean of the unseen test sets"
-        where = where if right["test_set"] == UNSEEN else right["test_set"]
         text = (
-            f"{right['architecture']}, {where}, {right['runs']} run"
-            f"{'s' if right['runs'] > 1 else ''}: {right['variant']} minus {baseline} is "
+            f"{_name_place(right)}: {right['variant']} minus {baseline} is "
             f"{_format_difference(gain)}; with wrong maps ({right['reference']}) it is "
             f"{_format_difference(wrong)}; right minus wrong maps is {_format_difference(right)}. "
         )
-        if not gain["ci_low"] > 0:
-            found.append((text + "No gain over the baseline can be told from zero.", False))
-        elif right["ci_low"] > 0:
-            found.append((text + "The right maps bring more than the wrong ones.", True))
-        else:
-            share = wrong["difference_mean"] / gain["difference_mean"]
-            kept = f"Wrong maps give {max(share, 0):.0%} of the gain; " if share <= 1 else ""
-            found.append(
-                (
-                    f"{text}{kept or 'Wrong maps gain more; '}what the right ones add cannot be "
-                    "told from zero.",
-                    False,
-                )
-            )
+        conclusion, good = _conclude(gain, wrong, right, baseline)
+        found.append((text + conclusion, good))
     return found
+
+
+def _conclude(
+    gain: pd.Series, wrong: pd.Series, right: pd.Series, baseline: str
+) -> tuple[str, bool]:
+    """Return the conclusion from a variant's gain, that of wrong maps, and their difference."""
+    if right["runs"] < 2:
+        return (
+            "This is one run: it cannot tell a gain or a loss from luck in training.",
+            False,
+        )
+    control = {
+        "better": "The right maps bring more than the wrong ones.",
+        "worse": "The right maps bring less than the wrong ones.",
+        "": "A difference between right and wrong maps cannot be told from zero.",
+    }[judge_difference(right)]
+    if judge_difference(gain) == "worse":
+        return f"It is worse than {baseline}. {control}", False
+    if judge_difference(gain) == "":
+        return f"No gain over the baseline can be told from zero. {control}", False
+    if judge_difference(right):
+        return control, judge_difference(right) == "better"
+    share = wrong["difference_mean"] / gain["difference_mean"]
+    if share > 1:
+        kept = "Wrong maps gain more"
+    else:
+        kept = f"Wrong maps give {max(share, 0):.0%} of the gain"
+    return f"{kept}; what the right ones add cannot be told from zero.", False
+
+
+def state_losses(rows: pd.DataFrame, baseline: str) -> list[Statement]:
+    """Return a statement for each variant without a control that is worse than the baseline."""
+    rows = _select_rows(rows)
+    controls = rows[rows["kind"] == "control"]
+    covered = set(zip(controls["architecture"], controls["variant"], strict=True))
+    return [
+        (
+            f"{_name_place(row)}: {row['variant']} minus {baseline} is {_format_difference(row)}. "
+            f"It is worse than {baseline}.",
+            False,
+        )
+        for _, row in rows[rows["kind"] == "baseline"].iterrows()
+        if judge_difference(row) == "worse" and (row["architecture"], row["variant"]) not in covered
+    ]
+
+
+def _select_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the mean of unseen test sets if there are any, and else all rows."""
+    unseen = rows[rows["test_set"] == UNSEEN]
+    return rows if unseen.empty else unseen
+
+
+def _name_place(row: pd.Series) -> str:
+    """Return architecture, test set and number of runs of a comparison."""
+    place = "mean of the unseen test sets" if row["test_set"] == UNSEEN else row["test_set"]
+    return f"{row['architecture']}, {place}, {format_count(row['runs'], 'run')}"
 
 
 def _format_difference(row: pd.Series) -> str:
@@ -106,6 +157,13 @@ def _format_difference(row: pd.Series) -> str:
         f"{format_number(row['difference_mean'], sign=True)} "
         f"{format_interval(row['ci_low'], row['ci_high'], sign=True)}"
     )
+
+
+def _format_p(value: float) -> str:
+    """Return a p-value as the table shows it, or `–` if it is not known."""
+    if math.isnan(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 SECTION = Section(20, render_comparisons)

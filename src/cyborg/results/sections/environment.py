@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyborg.results.page import ReportContext, render_html, render_table
 from cyborg.results.sections._base import Section
+from cyborg.results.tables import format_count
 
 
 def render_environment(context: ReportContext) -> str:
@@ -11,7 +12,7 @@ def render_environment(context: ReportContext) -> str:
     parts = [render_html("<h2>Environment</h2>")]
     for environment, count in context.environments:
         rows = [[key, _format_value(environment[key])] for key in sorted(environment)]
-        parts.append(render_table(["", f"{count} cells"], rows, 2))
+        parts.append(render_table(["", format_count(count, "cell")], rows, 2))
     return "".join(parts)
 
 

@@ -11,7 +11,8 @@ def render_gallery(context: ReportContext) -> str:
     shown = render_figure(
         context,
         "gallery",
-        f"P: probability of {context.experiment.classes[-1]}, first run of each variant. Maps are "
+        f"P: probability of {context.experiment.classes[-1]}"
+        f"{'' if context.one_run else ', first run of each variant'}. Maps are "
         "scaled to their own range: colour says where, not how much. The images were drawn "
         "before any result was known and are the same for all.",
     )

@@ -34,9 +34,8 @@ def state_limits(context: ReportContext) -> list[str]:
     if small:
         found.append(
             f"Too small to give a rate: {', '.join(small)}. The number after ± is half the width "
-            "of the median interval of its AUCs; differences between variants are paired and may "
-            "be known better (see Comparisons), error rates of a few per cent are not known at "
-            "all."
+            "of the median interval of its AUCs. Differences between variants are paired and may "
+            "be known better (see Comparisons). Error rates of a few per cent are not known at all."
         )
     runs = int(context.auc["runs"].min())
     if runs == 1:

@@ -7,7 +7,7 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-from cyborg.common.decode import MAX_PIXELS
+from cyborg.common.decode import MAX_PIXELS as MAX_PIXELS
 from cyborg.common.errors import UserError
 
 MAX_BYTES = 512 * 2**20
