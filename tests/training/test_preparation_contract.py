@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cyborg.common.families import PREPARATIONS
-from cyborg.models.network import build
+from cyborg.models.network import build_network
 from cyborg.training.preparations._base import Context, TrainingData
 from tiny_project import SIZE, train_spec
 
@@ -42,7 +42,7 @@ def test_a_preparation_returns_consistent_data_and_keeps_its_input(name: str, da
     if preparation.plan_parent is not None:
         pytest.skip("starts from the result of another cell")
     spec = train_spec()
-    network = build(spec.architecture, classes=len(spec.classes), seed=spec.seed)
+    network = build_network(spec.architecture, classes=len(spec.classes), seed=spec.seed)
     before = copy.deepcopy(data)
     context = Context(network, spec, None, torch.device("cpu"))
     out = preparation.prepare(data, preparation.options(), context)
