@@ -86,6 +86,7 @@ def test_a_recipe_has_at_most_ten_lines(recipe: str):
     assert len([line for line in text.splitlines() if line.strip()]) <= 10
 
 
+@pytest.mark.slow
 def test_a_new_member_passes_the_contract_tests_of_its_family(extended: Path):
     report = extended / "report.xml"
     run_python(
