@@ -25,7 +25,7 @@ DRIVE = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedFile:
     """Checksum and size of a fetched file."""
 
     sha256: str
@@ -48,7 +48,7 @@ class _RefusedError(Exception):
     """No further attempt at this address."""
 
 
-def fetch(
+def fetch_file(
     urls: Sequence[str],
     target: Path,
     *,
@@ -56,7 +56,7 @@ def fetch(
     size: int | None = None,
     attempts: int = 5,
     wait: float = 1.0,
-) -> Fetched:
+) -> FetchedFile:
     """Fetch a file from the first mirror that gives it and write it to `target`.
 
     What has arrived stays in `<target>.part` when a connection or this process ends, and is
@@ -73,13 +73,13 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True)
         for url in urls:
             try:
-                fetched = _mirror(url, part, sha256, size, attempts, wait)
+                fetched = _fetch_from_mirror(url, part, sha256, size, attempts, wait)
             except _RefusedError as error:
                 reasons.append(f"{url}: {error}")
                 continue
             sync_to_disk(part)
             part.replace(target)
-            _notes(part).unlink(missing_ok=True)
+            _notes_path(part).unlink(missing_ok=True)
             sync_to_disk(target.parent)
             return fetched
     except OSError as error:
@@ -87,21 +87,21 @@ def fetch(
     raise FetchError("could not be fetched:\n  " + "\n  ".join(reasons), where=target.name)
 
 
-def _mirror(
+def _fetch_from_mirror(
     url: str, part: Path, sha256: str | None, size: int | None, attempts: int, wait: float
-) -> Fetched:
+) -> FetchedFile:
     """Fetch from one address into `part` and verify it."""
     failures = 0
     while True:
-        before = _size(part)
+        before = _measure(part)
         try:
-            if _host(url) in DRIVE:
-                _drive(url, part, attempts)
+            if _find_host(url) in DRIVE:
+                _fetch_from_drive(url, part, attempts)
             else:
-                _http(url, part, size, known=sha256 is not None)
-            return _verified(part, sha256, size, resumed=before > 0)
+                _request(url, part, size, known=sha256 is not None)
+            return _verify(part, sha256, size, resumed=before > 0)
         except _AgainError as error:
-            failures = 1 if _size(part) > before else failures + 1
+            failures = 1 if _measure(part) > before else failures + 1
             if failures >= attempts:
                 raise _RefusedError(f"{error} ({attempts} attempts)") from None
             pause = wait * 2 ** (failures - 1) if error.wait is None else error.wait
@@ -109,11 +109,11 @@ def _mirror(
             time.sleep(min(pause, LONGEST_WAIT))
 
 
-def _verified(part: Path, sha256: str | None, size: int | None, *, resumed: bool) -> Fetched:
-    got = Fetched(sha256_file(part), _size(part))
+def _verify(part: Path, sha256: str | None, size: int | None, *, resumed: bool) -> FetchedFile:
+    got = FetchedFile(sha256_file(part), _measure(part))
     if sha256 in (None, got.sha256) and size in (None, got.bytes) and got.bytes:
         return got
-    _discard(part)
+    _discard_part(part)
     if resumed:  # perhaps only the part that lay here was bad
         raise _AgainError("the continued file is not the expected one; starting over", wait=0.0)
     if not got.bytes:
@@ -123,13 +123,13 @@ def _verified(part: Path, sha256: str | None, size: int | None, *, resumed: bool
     raise _RefusedError(f"its sha256 is {got.sha256}, not {sha256}; removed")
 
 
-def _http(url: str, part: Path, size: int | None, *, known: bool) -> None:
+def _request(url: str, part: Path, size: int | None, *, known: bool) -> None:
     """One request; appends to `part` where the server continues the same file.
 
     known: the checksum is, so that any part may be tried.
     """
     notes = _read_notes(part, url, known=known)
-    start = _size(part) if notes else 0
+    start = _measure(part) if notes else 0
     if start and start == notes.get("total"):
         return  # all had arrived when the last process ended
     headers = {"Accept-Encoding": "identity", "User-Agent": "cyborg-saliency"}
@@ -139,15 +139,15 @@ def _http(url: str, part: Path, size: int | None, *, known: bool) -> None:
             headers["If-Range"] = notes["validator"]
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            start, total = _judge(response, part, start, size)
-            _save(response, url, part, start, total)
+            start, total = _check_response(response, part, start, size)
+            _save_body(response, url, part, start, total)
     except (requests.TooManyRedirects, ValueError) as error:
-        raise _RefusedError(_short(error)) from None  # ValueError: not a valid address
+        raise _RefusedError(_shorten(error)) from None  # ValueError: not a valid address
     except requests.RequestException as error:
-        raise _AgainError(_short(error)) from None
+        raise _AgainError(_shorten(error)) from None
 
 
-def _judge(
+def _check_response(
     response: requests.Response, part: Path, start: int, size: int | None
 ) -> tuple[int, int | None]:
     """First byte of the answer and total bytes of the file, or why the answer is no use."""
@@ -156,7 +156,7 @@ def _judge(
         pause = response.headers.get("Retry-After", "")
         raise _AgainError(f"HTTP {status}", float(pause) if pause.isdecimal() else None)
     if status == 416:
-        _discard(part)
+        _discard_part(part)
         raise _AgainError("the server does not continue the file; starting over", wait=0.0)
     if status not in (200, 206):
         raise _RefusedError(f"HTTP {status} {response.reason}")
@@ -167,7 +167,7 @@ def _judge(
     if status == 206:
         sent = response.headers.get("Content-Range", "")
         if not sent.startswith(f"bytes {start}-"):
-            _discard(part)
+            _discard_part(part)
             raise _AgainError(f"the server sent another range ({sent})", wait=0.0)
         total = start + total if total is not None else None
     else:
@@ -177,11 +177,13 @@ def _judge(
     return start, total
 
 
-def _save(response: requests.Response, url: str, part: Path, start: int, total: int | None) -> None:
+def _save_body(
+    response: requests.Response, url: str, part: Path, start: int, total: int | None
+) -> None:
     """Write the body to `part`, after noting what is needed to continue it later."""
     tag, modified = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
     validator = tag if tag and not tag.startswith("W/") else modified
-    write_json(_notes(part), {"url": url, "validator": validator, "total": total})
+    write_json(_notes_path(part), {"url": url, "validator": validator, "total": total})
     with (
         open(part, "ab" if start else "wb") as file,
         tqdm(
@@ -191,16 +193,16 @@ def _save(response: requests.Response, url: str, part: Path, start: int, total: 
         for block in response.iter_content(BLOCK):
             file.write(block)
             bar.update(len(block))
-    if total is not None and _size(part) != total:
-        raise _AgainError(f"the connection was cut after {_size(part)} of {total} bytes")
+    if total is not None and _measure(part) != total:
+        raise _AgainError(f"the connection was cut after {_measure(part)} of {total} bytes")
 
 
-def _drive(url: str, part: Path, attempts: int) -> None:
+def _fetch_from_drive(url: str, part: Path, attempts: int) -> None:
     """Google Drive, whose pages of warning and consent gdown knows how to pass."""
     import gdown
     from gdown.exceptions import DownloadError
 
-    _discard(part)  # gdown keeps parts of its own, and takes a file of this name for the whole
+    _discard_part(part)  # gdown keeps parts of its own, and takes a file of this name for the whole
     try:
         gdown.download(
             url,
@@ -213,26 +215,26 @@ def _drive(url: str, part: Path, attempts: int) -> None:
         )
     except (DownloadError, requests.RequestException) as error:
         raise _RefusedError(
-            f"Google Drive does not give the file: {_short(error)} (often its quota is used up: "
+            f"Google Drive does not give the file: {_shorten(error)} (often its quota is used up: "
             "try another day, or download it in a browser)"
         ) from None
 
 
-def _host(url: str) -> str | None:
+def _find_host(url: str) -> str | None:
     try:
         return urlsplit(url).hostname
     except ValueError as error:
         raise _RefusedError(f"is not an address: {error}") from None
 
 
-def _notes(part: Path) -> Path:
+def _notes_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
 def _read_notes(part: Path, url: str, *, known: bool) -> dict[str, Any]:
     """What was noted of a part that can be continued; empty where it must not be."""
     try:
-        notes = json.loads(_notes(part).read_text(encoding="utf-8"))
+        notes = json.loads(_notes_path(part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(notes, dict) or not {"url", "validator", "total"} <= notes.keys():
@@ -240,15 +242,15 @@ def _read_notes(part: Path, url: str, *, known: bool) -> dict[str, Any]:
     return notes if known or (notes["url"] == url and notes["validator"]) else {}
 
 
-def _discard(part: Path) -> None:
+def _discard_part(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _notes(part).unlink(missing_ok=True)
+    _notes_path(part).unlink(missing_ok=True)
 
 
-def _size(path: Path) -> int:
+def _measure(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _short(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else f"{text[:200]}…"
