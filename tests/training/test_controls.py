@@ -29,7 +29,7 @@ def control(request):
     return CONTROLS.find(request.param).change
 
 
-def test_the_controls_of_the_documentation_are_here():
+def test_the_family_has_the_usual_controls():
     assert {"blobs", "centre", "displaced", "inverted", "shuffled"} <= set(NAMES)
 
 
