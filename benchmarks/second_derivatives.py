@@ -19,7 +19,7 @@ from torch.nn import functional
 import cyborg.models.network as module
 from cyborg.config.networks import NetworkOptions
 from cyborg.models.architectures import resolve_network
-from cyborg.models.network import Network, build
+from cyborg.models.network import Network, build_network
 from cyborg.models.second_derivatives import TwiceDifferentiable
 
 SIZE, BATCH, ROUNDS = 112, 20, 3
@@ -27,8 +27,8 @@ SIZE, BATCH, ROUNDS = 112, 20, 3
 
 def step(network: Network, images: torch.Tensor) -> None:
     """Gradients of the squared input gradient of one class, as in `right_reasons`."""
-    inputs = network.normalise(images).requires_grad_(True)
-    score = network.outputs(inputs).logits[:, 0].sum()
+    inputs = network.normalise_images(images).requires_grad_(True)
+    score = network.forward_normalised(inputs).logits[:, 0].sum()
     (gradient,) = torch.autograd.grad(score, inputs, create_graph=True)
     network.zero_grad()
     gradient.square().sum().backward()
@@ -64,7 +64,7 @@ def main() -> None:
     for fixed in (True, False):
         options = NetworkOptions(weights="none", image_size=SIZE, freeze_batch_norm=fixed)
         architecture = resolve_network("efficientnet_lite0", options)
-        network = build(architecture, classes=2, seed=0).train()
+        network = build_network(architecture, classes=2, seed=0).train()
         network.to(memory_format=torch.channels_last)
         ordinary = seconds(lambda n=network: plain(n, images))
         module.TwiceDifferentiable = nullcontext  # type: ignore[assignment, misc]

@@ -31,7 +31,7 @@ from cyborg.common.families import LOSSES
 from cyborg.config.networks import NetworkOptions
 from cyborg.config.training import Training
 from cyborg.models.architectures import resolve_network
-from cyborg.models.network import build
+from cyborg.models.network import build_network
 from cyborg.training import train
 from cyborg.training.batches import Epochs, Samples
 from cyborg.training.checkpoint import Checkpoint
@@ -84,7 +84,7 @@ def ours(
     """A function that trains on all images once, with a loss of this project."""
     device = choose_device()
     architecture = resolve_network(name, NetworkOptions(weights="none"))
-    network = build(architecture, classes=2, seed=0)
+    network = build_network(architecture, classes=2, seed=0)
     network.to(memory_format=torch.channels_last).to(device)
     objective = Objective(LOSSES.find(loss), {}, network.image_size, network.map_size, 0)
     rows = np.arange(len(pixels))

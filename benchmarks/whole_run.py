@@ -38,7 +38,7 @@ from cyborg.config.networks import NetworkOptions
 from cyborg.evaluation.evaluate import score_images
 from cyborg.grid.plan import Inputs, Planner
 from cyborg.models.architectures import resolve_network
-from cyborg.models.network import build
+from cyborg.models.network import build_network
 from cyborg.pack.pack import pack
 from cyborg.training.machine import choose_device, configure_torch, describe_environment
 from cyborg.training.train import train_cell
@@ -151,10 +151,8 @@ def scoring(network: str, images: int, models: int) -> None:
         table = draw(root, {"test": images})
         paths = [root / file for file in table["file"]]
         theirs_of = [published_network(network)[0] for _ in range(models)]
-        ours_of = [
-            build(resolve_network(network, NetworkOptions(weights="none")), classes=2, seed=n)
-            for n in range(models)
-        ]
+        spec = resolve_network(network, NetworkOptions(weights="none"))
+        ours_of = [build_network(spec, classes=2, seed=n) for n in range(models)]
         start = time.perf_counter()
         for model in theirs_of:
             published_way.score(model, paths, INPUT)

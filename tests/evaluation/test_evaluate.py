@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from cyborg.common.errors import UserError
 from cyborg.config.evaluation import EvaluateSpec
 from cyborg.evaluation.evaluate import evaluate_cell, measure_alignment
-from cyborg.models.network import Network, build
+from cyborg.models.network import Network, build_network
 from cyborg.models.trained import load_trained
 from tiny_project import CLASSES, SIZE, architecture, evaluate_spec, project, save
 
@@ -36,7 +36,7 @@ def store(network: Network, root: Path) -> None:
 def root(tmp_path: Path) -> Path:
     """A project with a cell that was never trained: its weights are those of seed 11."""
     root = project(tmp_path / "project")
-    store(build(architecture(), classes=2, seed=11), root)
+    store(build_network(architecture(), classes=2, seed=11), root)
     return root
 
 
@@ -51,7 +51,7 @@ def test_a_score_is_the_probability_of_the_last_class(root: Path) -> None:
     scores = pd.read_parquet(run(evaluate_spec(CELL), root) / "scores.parquet")
     assert list(scores) == ["image", "set", "generator", "label", "score"]
     assert scores["score"].dtype == np.float64
-    network = build(architecture(), classes=2, seed=11).eval()
+    network = build_network(architecture(), classes=2, seed=11).eval()
     for row in scores.itertuples():
         source, number = row.image.split("/")
         pixels = np.load(root / f"data/packs/images/{SIZE}/{source}.npy")[int(number[:3])]
@@ -112,7 +112,7 @@ def test_batches_do_not_change_scores(root: Path) -> None:
 
 def test_more_than_two_classes_have_a_column_each(root: Path) -> None:
     classes = ["bona_fide", "retouched", "synthetic"]
-    store(build(architecture(), classes=3, seed=11), root)
+    store(build_network(architecture(), classes=3, seed=11), root)
     out = run(evaluate_spec(CELL, classes=classes), root)
     scores = pd.read_parquet(out / "scores.parquet")
     columns = [f"score_{name}" for name in classes]
@@ -189,7 +189,7 @@ def test_the_map_is_that_of_the_last_class(root: Path) -> None:
     out = run(evaluate_spec(CELL), root)
     with np.load(out / "gallery.npz") as gallery:
         g = dict(gallery)
-    network = build(architecture(), classes=2, seed=11).eval()
+    network = build_network(architecture(), classes=2, seed=11).eval()
     with torch.no_grad():
         output = network(torch.from_numpy(g["images"]).permute(0, 3, 1, 2))
     first, last = torch.einsum("bchw,kc->kbhw", output.features, output.weight.data).numpy()
@@ -213,7 +213,7 @@ def test_the_map_is_that_of_the_last_class(root: Path) -> None:
 @pytest.mark.parametrize("maps", [[], ["human"]])
 def test_without_maps_the_table_is_empty(maps: list[str], tmp_path: Path) -> None:
     root = project(tmp_path / "project", maps=False)
-    store(build(architecture(), classes=2, seed=11), root)
+    store(build_network(architecture(), classes=2, seed=11), root)
     out = run(evaluate_spec(CELL, maps=maps), root)
     table = pd.read_parquet(out / "alignment.parquet")
     assert len(table) == 0
@@ -251,7 +251,7 @@ def test_the_gallery_shows_both_classes_those_with_maps_first(root: Path) -> Non
 
 def test_all_cells_show_the_same_images(root: Path) -> None:
     one = run(evaluate_spec(CELL), root, "one")
-    store(build(architecture(), classes=2, seed=12), root)
+    store(build_network(architecture(), classes=2, seed=12), root)
     two = run(evaluate_spec(CELL), root, "two")
     with np.load(one / "gallery.npz") as a, np.load(two / "gallery.npz") as b:
         assert a["names"].tolist() == b["names"].tolist()
@@ -285,7 +285,7 @@ def test_a_model_that_is_absent_damaged_or_of_another_network(root: Path) -> Non
 
 
 def test_scores_that_are_not_finite_are_refused(root: Path) -> None:
-    network = build(architecture(), classes=2, seed=11)
+    network = build_network(architecture(), classes=2, seed=11)
     network.net.classifier.bias.data[0] = float("nan")
     store(network, root)
     with pytest.raises(UserError, match="scores that are not finite"):

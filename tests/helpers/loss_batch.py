@@ -23,7 +23,7 @@ class Tiny(nn.Module):
         self.convolution = nn.Conv2d(3, 5, 4, 4)
         self.head = nn.Linear(5, 2)
 
-    def outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward_normalised(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = torch.nn.functional.softplus(self.convolution(images))
         return self.head(features.mean((2, 3))), features, self.head.weight
 
@@ -46,14 +46,14 @@ class Batch:
     def loss(self, name: str, **options: Any) -> LossOutput:
         loss = LOSSES.find(name)
         images = self.images.clone().requires_grad_()
-        logits, features, weight = self.net.outputs(images)
+        logits, features, weight = self.net.forward_normalised(images)
         maps = self.maps
         if loss.map_size == "features":
             maps = torch.nn.functional.interpolate(maps[:, None], size=features.shape[2:])[:, 0]
         size = self.images.shape[-2]
         offered = {
             "images": images,
-            "network": self.net.outputs,
+            "network": self.net.forward_normalised,
             "sample_weight": self.weights,
         }
         extras: dict[str, Any] = {extra: offered[extra] for extra in loss.extras}
@@ -92,6 +92,6 @@ def of_network(architecture: str, size: int, features: str = "final", **further:
     maps[:, : size // 2, size // 4 :] = torch.rand(
         4, size // 2, size - size // 4, generator=generator
     )
-    batch = Batch(net, net.normalise(images), maps, torch.arange(4) % 2)
+    batch = Batch(net, net.normalise_images(images), maps, torch.arange(4) % 2)
     batch.present = torch.tensor([True, True, False, True])
     return batch

@@ -8,7 +8,7 @@ import torch
 
 from cyborg.config.networks import NetworkOptions, NetworkSpec
 from cyborg.models.architectures import resolve_network
-from cyborg.models.network import Network, build
+from cyborg.models.network import Network, build_network
 
 # Sides at which a map of at least 2×2 is left, small for speed.
 SMALL = {"small_cnn": 40, "inception_v3": 107, "inception_v4": 107, "xception": 64}
@@ -22,7 +22,7 @@ def describe(name: str, **changes: Any) -> NetworkSpec:
 def make(name: str, classes: int = 2, seed: int = 0, **changes: Any) -> Network:
     """Build a small network."""
     row = describe(name, **{"image_size": SMALL.get(name, 64), **changes})
-    return build(row, classes, seed)
+    return build_network(row, classes, seed)
 
 
 def pictures(side: int, count: int = 2) -> torch.Tensor:

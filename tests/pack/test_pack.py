@@ -137,8 +137,8 @@ def packed_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     original = packing.pack_chunk
 
-    def spy(chunk: packing.Chunk) -> packing.Packed:
-        seen.extend(f"{item.file}@{size}" for item in chunk.items for size in chunk.outputs)
+    def spy(chunk: packing.Chunk) -> packing.ChunkResult:
+        seen.extend(f"{file.path}@{size}" for file in chunk.files for size in chunk.outputs)
         return original(chunk)
 
     monkeypatch.setattr(stage, "pack_chunk", spy)
@@ -244,7 +244,7 @@ def test_a_disk_that_fills_up_leaves_the_old_arrays(
 ) -> None:
     project.run()
     first = project.files()
-    full = packing.Packed({32: [], 48: []}, disk="No space left on device")
+    full = packing.ChunkResult({32: [], 48: []}, write_error="No space left on device")
     monkeypatch.setattr(stage, "pack_chunk", lambda chunk: full)
     with pytest.raises(UserError, match="No space left on device"):
         project.run(reencode="jpeg")

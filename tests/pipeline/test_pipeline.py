@@ -36,6 +36,7 @@ def test_a_clean_repro_runs_everything_and_says_what_came_of_it(finished: Projec
         assert {p.name for p in path.iterdir()} >= {
             "MANIFEST.json",
             "model.safetensors",
+            "network.json",
             "history.csv",
         }
 

@@ -11,26 +11,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as codec
 
-from cyborg.saliency.annotation import Region, Shape
+from cyborg.saliency.annotation import Shape
 from cyborg.saliency.fill import fill_ellipse, fill_mask, fill_polygon, fill_shape, fill_stroke
-from cyborg.saliency.granularity import find_convex_hull, select_granularity
 
 SQUARE = ((1.0, 1.0), (4.0, 1.0), (4.0, 3.0), (1.0, 3.0))
 
 
-def filled(rings: list[Any], width: int, height: int) -> np.ndarray:
+def fill_rings(rings: list[Any], width: int, height: int) -> np.ndarray:
     mask = np.zeros((height, width), dtype=bool)
     fill_polygon(mask, rings)
     return mask
 
 
-def winding(ring: np.ndarray, x: float, y: float) -> int:
-    """Winding number of a ring about a point, crossing by crossing."""
-    number = 0
+def count_windings(ring: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Winding number of a ring about every pixel centre [H,W], edge by edge."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    number = np.zeros((height, width), dtype=int)
     for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-        crossed = (y0 <= y < y1) or (y1 <= y < y0)
-        if crossed and x0 + (y - y0) * ((x1 - x0) / (y1 - y0)) <= x:
-            number += 1 if y1 > y0 else -1
+        if y0 != y1:
+            crossed = ((y0 <= y) & (y < y1)) | ((y1 <= y) & (y < y0))
+            left = x0 + (y - y0) * ((x1 - x0) / (y1 - y0)) <= x
+            number += (crossed & left) * (1 if y1 > y0 else -1)
     return number
 
 
@@ -46,27 +47,24 @@ rings = st.lists(st.tuples(coordinate, coordinate), min_size=3, max_size=12)
 @given(rings, st.integers(1, 14), st.integers(1, 14))
 def test_fill_is_point_in_polygon(ring: list, width: int, height: int) -> None:
     array = np.array(ring, dtype=np.float64)
-    expected = [
-        [winding(array, x + 0.5, y + 0.5) != 0 for x in range(width)] for y in range(height)
-    ]
-    assert filled([ring], width, height).tolist() == expected
+    assert (fill_rings([ring], width, height) == (count_windings(array, width, height) != 0)).all()
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0, 12), st.floats(0, 12), st.floats(-3, 15), st.floats(-3, 15))
 def test_neighbours_share_no_pixel_and_leave_none(a: float, b: float, x: float, y: float) -> None:
     """The frame cut by a line into two polygons is covered exactly once."""
-    left = filled([[(-20, -20), (a, -20), (b, 30), (-20, 30)]], 12, 9)
-    right = filled([[(a, -20), (30, -20), (30, 30), (b, 30)]], 12, 9)
+    left = fill_rings([[(-20, -20), (a, -20), (b, 30), (-20, 30)]], 12, 9)
+    right = fill_rings([[(a, -20), (30, -20), (30, 30), (b, 30)]], 12, 9)
     assert not (left & right).any()
     assert (left | right).all()
 
 
 def test_box_covers_exactly_its_pixels() -> None:
-    mask = filled([SQUARE], 6, 5)
+    mask = fill_rings([SQUARE], 6, 5)
     assert np.argwhere(mask).tolist() == [[r, c] for r in (1, 2) for c in (1, 2, 3)]
     # A polygon thinner than a pixel that holds no centre has no pixel.
-    assert not filled([[(1.6, 0), (2.4, 0), (2.4, 5), (1.6, 5)]], 6, 5).any()
+    assert not fill_rings([[(1.6, 0), (2.4, 0), (2.4, 5), (1.6, 5)]], 6, 5).any()
 
 
 def test_self_crossing_outline_stays_filled_and_holes_are_cut() -> None:
@@ -75,7 +73,7 @@ def test_self_crossing_outline_stays_filled_and_holes_are_cut() -> None:
         (8 + 7 * math.sin(4 * math.pi * k / 5), 8 - 7 * math.cos(4 * math.pi * k / 5))
         for k in range(5)
     ]
-    assert filled([star], 16, 16)[8, 8]
+    assert fill_rings([star], 16, 16)[8, 8]
     outer = ((0.0, 0.0), (6.0, 0.0), (6.0, 6.0), (0.0, 6.0))
     inner = ((2.0, 2.0), (4.0, 2.0), (4.0, 4.0), (2.0, 4.0))
     for hole in (inner, inner[::-1]):  # either direction is a hole
@@ -92,9 +90,9 @@ def test_views_are_refused_rather_than_left_empty() -> None:
 
 def test_bands_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ring = np.random.default_rng(3).uniform(-5, 45, (30, 2))
-    whole = filled([ring], 40, 40)
+    whole = fill_rings([ring], 40, 40)
     monkeypatch.setattr("cyborg.saliency.fill.CROSSINGS", 50)
-    assert (filled([ring], 40, 40) == whole).all()
+    assert (fill_rings([ring], 40, 40) == whole).all()
     assert whole.any()
 
 
@@ -104,7 +102,7 @@ def test_polygon_area_agrees_with_shoelace_and_pycocotools() -> None:
     ring = 512 + np.stack((400 * np.cos(angles), 300 * np.sin(angles)), axis=1)
     x, y = ring.T
     exact = abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
-    mask = filled([ring], 1024, 1024)
+    mask = fill_rings([ring], 1024, 1024)
     assert mask.sum() == pytest.approx(exact, rel=2e-3)
     other = codec.decode(codec.frPyObjects([ring.ravel().tolist()], 1024, 1024))[..., 0] > 0
     assert (mask & other).sum() / (mask | other).sum() > 0.99
@@ -151,66 +149,3 @@ def test_masks_are_placed_and_cut() -> None:
     assert np.argwhere(mask).tolist() == [[0, 3], [0, 4], [1, 3], [1, 4]]
     fill_mask(mask, np.ones((2, 2), dtype=bool), (90.0, 90.0))
     assert mask.sum() == 4
-
-
-def area(shapes: tuple[Shape, ...], width: float = 0.0) -> int:
-    mask = np.zeros((30, 30), dtype=bool)
-    for shape in shapes:
-        fill_shape(mask, shape, width)
-    return int(mask.sum())
-
-
-def test_granularities_of_an_l_shaped_region() -> None:
-    points = ((2.0, 2.0), (12.0, 2.0), (12.0, 6.0), (6.0, 6.0), (6.0, 12.0), (2.0, 12.0))
-    region = Region((Shape("polygon", points),), "part")
-    assert area(select_granularity(region, "area")) == 40 + 24
-    assert area(select_granularity(region, "box")) == 100
-    # The hull adds the triangle between (12, 6) and (6, 12), half of 36; centres on its edge stay.
-    assert area(select_granularity(region, "hull")) == pytest.approx(64 + 18, abs=3)
-    assert select_granularity(region, "fine") == ()
-    outline = select_granularity(region, "outline", 2.0)
-    assert [shape.kind for shape in outline] == ["line"]
-    assert area(outline) == pytest.approx(2 * 40, abs=8)
-    strokes = Region((Shape("line", ((3, 3), (9, 3))), Shape("polygon", points)))
-    assert area(select_granularity(strokes, "fine"), 2.0) > 0
-
-
-def test_granularities_of_masks_equal_those_of_the_same_polygon() -> None:
-    part = np.zeros((10, 10), dtype=bool)
-    part[:4, :] = True
-    part[:, :4] = True
-    mask = Region((Shape("mask", ((2.0, 2.0),), mask=part),))
-    points = ((2.0, 2.0), (12.0, 2.0), (12.0, 6.0), (6.0, 6.0), (6.0, 12.0), (2.0, 12.0))
-    polygon = Region((Shape("polygon", points),))
-    for kind in ("area", "box", "hull"):
-        assert area(select_granularity(mask, kind)) == area(select_granularity(polygon, kind))
-    ring, drawn = (
-        area(select_granularity(mask, "outline", 2.0)),
-        area(select_granularity(polygon, "outline", 2.0)),
-    )
-    assert ring == pytest.approx(drawn, abs=6)
-
-
-def test_box_of_a_rotated_ellipse_is_its_extent() -> None:
-    ellipse = Shape("ellipse", ((15.0, 15.0), (10.0, 4.0)), rotation=30)
-    (box,) = select_granularity(Region((ellipse,)), "box")
-    reach = math.hypot(10 * math.cos(math.pi / 6), 4 * math.sin(math.pi / 6))
-    assert max(x for x, _ in box.points) == pytest.approx(15 + reach)
-    assert min(x for x, _ in box.points) == pytest.approx(15 - reach)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=3, max_size=20))
-def test_hull_is_convex_and_holds_all_points(points: list) -> None:
-    hull = find_convex_hull(np.array(points, dtype=np.float64))
-    turns = [
-        (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        for (ax, ay), (bx, by), (cx, cy) in zip(
-            hull, hull[1:] + hull[:1], hull[2:] + hull[:2], strict=True
-        )
-    ]
-    if len(hull) > 2:
-        assert all(turn > 0 for turn in turns)
-        for x, y in points:
-            for (ax, ay), (bx, by) in zip(hull, hull[1:] + hull[:1], strict=True):
-                assert (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0

@@ -21,7 +21,7 @@ from cyborg.config.training import Augmentation, Training
 from cyborg.pack.dataset import Pack, read_images, read_manifest_rows, read_maps
 from cyborg.training import jpeg
 from cyborg.training.augment import augment_batch, blur_images, changes_images
-from cyborg.training.batches import Epochs, Samples, resized
+from cyborg.training.batches import Epochs, Samples, resize_unit_maps
 from cyborg.training.sampling import draw_epoch
 from tiny_project import CLASSES, SIZE, project, save
 
@@ -176,9 +176,9 @@ def epochs(**changes: object) -> Epochs:
 def test_each_image_keeps_its_label_and_map(augmentation: dict[str, float]) -> None:
     data = epochs(augmentation=augmentation)
     seen = []
-    for step in data.epoch(0):
+    for step in data.draw_steps(0):
         for rows in step:
-            batch = data.batch(rows)
+            batch = data.make_batch(rows)
             assert batch.images.shape[1:] == (3, 8, 8)
             numbers = batch.images[:, 0, 4, 4].long()
             seen += numbers.tolist()
@@ -192,25 +192,25 @@ def test_each_image_keeps_its_label_and_map(augmentation: dict[str, float]) -> N
 
 def test_steps_gather_batches_for_accumulation() -> None:
     data = epochs(batch_size=2, accumulate=2)
-    sizes = [[len(rows) for rows in step] for step in data.epoch(0)]
+    sizes = [[len(rows) for rows in step] for step in data.draw_steps(0)]
     assert sizes == [[2, 2], [2, 2], [2]]
     assert data.steps == 3
 
 
 def test_an_epoch_depends_on_its_number_alone() -> None:
     one, other = epochs(augmentation={"flip": 0.5}), epochs(augmentation={"flip": 0.5})
-    list(one.epoch(0))
-    first = [one.batch(rows).images for step in one.epoch(1) for rows in step]
-    second = [other.batch(rows).images for step in other.epoch(1) for rows in step]
+    list(one.draw_steps(0))
+    first = [one.make_batch(rows).images for step in one.draw_steps(1) for rows in step]
+    second = [other.make_batch(rows).images for step in other.draw_steps(1) for rows in step]
     assert all(map(torch.equal, first, second))
-    rows = [torch.cat(step) for step in one.epoch(2)]
-    assert not torch.equal(torch.cat(rows), torch.cat([torch.cat(s) for s in one.epoch(1)]))
+    rows = [torch.cat(step) for step in one.draw_steps(2)]
+    assert not torch.equal(torch.cat(rows), torch.cat([torch.cat(s) for s in one.draw_steps(1)]))
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_memory_format_is_as_asked(channels_last: bool) -> None:
     data = epochs(channels_last=channels_last)
-    batch = data.batch(torch.arange(4))
+    batch = data.make_batch(torch.arange(4))
     memory = torch.channels_last if channels_last else torch.contiguous_format
     assert batch.images.is_contiguous(memory_format=memory)
 
@@ -219,7 +219,7 @@ def test_maps_of_another_size_and_no_images_are_errors() -> None:
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
     with pytest.raises(UserError, match="human maps are 4x4, images 8x8"):
         Samples(pixels, np.zeros(2), np.zeros((1, 4, 4), np.uint8), np.array([0]))
-    with pytest.raises(UserError, match="the training part is empty"):
+    with pytest.raises(UserError, match="the training split is empty"):
         Epochs(Samples(pixels[:0], np.zeros(0)), np.zeros(0), Training(), (2, 2), 0)
 
 
@@ -227,7 +227,7 @@ def test_maps_are_resized_as_pillow_does() -> None:
     rng = np.random.default_rng(0)
     human = gaussian_filter(rng.uniform(0, 255, (37, 37)), 2).astype(np.uint8)
     expected = np.asarray(Image.fromarray(human).resize((7, 7), Image.Resampling.BILINEAR))
-    ours = resized(torch.from_numpy(human)[None], (7, 7))[0] * 255
+    ours = resize_unit_maps(torch.from_numpy(human)[None], (7, 7))[0] * 255
     assert np.abs(ours.numpy() - expected).max() < 1  # Pillow rounds to whole numbers
 
 

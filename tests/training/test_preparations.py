@@ -15,17 +15,15 @@ from safetensors.torch import load_file, save_file
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
+from cells import pretrain_spec
+from cyborg.common.closure import collect_modules
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.families import PREPARATIONS
-from cyborg.config.cells import CellSpec
-from cyborg.config.experiment import Experiment
 from cyborg.config.load import load_experiment
-from cyborg.config.pretraining import Pretraining, PretrainSpec
+from cyborg.config.pretraining import Pretraining
 from cyborg.config.training import TrainSpec
-from cyborg.grid.layout import cell_name, cell_path
-from cyborg.grid.plan import Planner
 from cyborg.models.autoencoder import Autoencoder, find_skips
-from cyborg.models.network import build
+from cyborg.models.network import build_network
 from cyborg.training.preparations import blur, mentor, teacher
 from cyborg.training.preparations._base import Context, TrainingData
 from cyborg.training.pretrain import pretrain_cell
@@ -66,7 +64,7 @@ def data() -> TrainingData:
 
 def context(spec: TrainSpec | None = None, parent: Path | None = None) -> Context:
     spec = spec or train_spec()
-    network = build(spec.architecture, classes=len(spec.classes), seed=spec.seed)
+    network = build_network(spec.architecture, classes=len(spec.classes), seed=spec.seed)
     return Context(network, spec, parent, CPU)
 
 
@@ -118,7 +116,8 @@ def taught(root: Path) -> tuple[Path, TrainSpec]:
     """A teacher that was never trained, of seed 11, and the student's specification."""
     folder = root / "runs/train/small/cyborg/seed3/0123456789ab"
     folder.mkdir(parents=True)
-    save_file(build(architecture(), classes=2, seed=11).state_dict(), folder / "model.safetensors")
+    teacher = build_network(architecture(), classes=2, seed=11)
+    save_file(teacher.state_dict(), folder / "model.safetensors")
     parent = "train/small/cyborg/seed3/0123456789ab"
     step = {"name": "teacher", "options": {"variant": "cyborg"}, "parent": parent}
     return folder, train_spec(saliency=None, prepare=[step], parents=[parent])
@@ -130,7 +129,7 @@ def test_the_teachers_map_is_its_activation_map(target: str, taught: Any, data: 
     options = teacher.Options(variant="cyborg", images="all", target=target)
     out = teacher.add_teacher_maps(data, options, context(spec, folder))
     assert out.owners.tolist() == [0, 1, 2, 3, 4]
-    network = build(architecture(), classes=2, seed=11).eval()
+    network = build_network(architecture(), classes=2, seed=11).eval()
     for n in range(5):  # one by one, by hand
         image = torch.from_numpy(data.images[n]).permute(2, 0, 1)[None]
         with torch.no_grad():
@@ -226,14 +225,8 @@ def test_a_trunk_of_odd_sizes_wants_the_plain_decoder():
         Autoencoder(network, 128, "unetplusplus")
 
 
-def pretraining(**changes: Any) -> PretrainSpec:
-    values = {"image_size": SIZE, "epochs": 3, "learning_rate": 1e-3} | changes
-    options = Pretraining.model_validate(values)
-    return mentor.plan_autoencoder(options, train_spec(), lambda name: train_spec(variant=name))
-
-
 def test_an_autoencoder_learns_where_people_look_and_hands_its_encoder_on(root: Path):
-    spec = pretraining(epochs=12)
+    spec = pretrain_spec(epochs=12)
     out = root / "runs/train/small/mentor_autoencoder/seed3/0123456789ab"
     out.mkdir(parents=True)
     reports: list[tuple[int, int]] = []
@@ -259,7 +252,7 @@ def test_an_autoencoder_learns_where_people_look_and_hands_its_encoder_on(root: 
 def test_an_interrupted_autoencoder_ends_with_the_same_bytes(root: Path):
     whole, cut = root / "whole", root / "cut"
     whole.mkdir(), cut.mkdir()
-    spec = pretraining()
+    spec = pretrain_spec()
     pretrain_cell(spec, whole, root)
 
     class Killed(Exception):
@@ -280,74 +273,13 @@ def test_an_autoencoder_without_maps_is_refused(tmp_path: Path):
     bare = project(tmp_path / "bare", maps=False)
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="has a map of `human`"):
-        pretrain_cell(pretraining(), tmp_path / "out", bare)
+        pretrain_cell(pretrain_spec(), tmp_path / "out", bare)
 
 
-# The plan
-
-
-def experiment(tmp_path: Path, **variants: Any) -> Any:
-    params = copy.deepcopy(TINY)
-    params["variants"] |= variants
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(params, sort_keys=False))
-    return load_experiment(path)
-
-
-FAMILY = {
-    "student": {"loss": "cyborg", "prepare": {"teacher": {"variant": "cyborg"}}},
-    "grandchild": {"loss": "cyborg", "prepare": {"teacher": {"variant": "student"}}},
-    "mentor": {"loss": "cross_entropy", "saliency": "human", "prepare": {"mentor": None}},
-    "mentor_cyborg": {"loss": "cyborg", "saliency": "human", "prepare": {"mentor": {}}},
-    "blurred": {"loss": "cross_entropy", "saliency": "human", "prepare": {"blur": {"levels": [2]}}},
-}
-
-
-def plan_cells(params: Experiment) -> list[CellSpec]:
-    return Planner(params).plan_all()
-
-
-def trained(cells: list[CellSpec]) -> dict[str, CellSpec]:
-    """Specifications of seed 1 in the grid `train`, by variant."""
-    return {c.variant: c for c in cells if c.kind != "evaluate" and c.seed == 1}
-
-
-def test_parents_are_planned_once_and_named(tmp_path: Path):
-    cells = plan_cells(experiment(tmp_path, **FAMILY))
-    train = trained(cells)
-    assert set(train) == {"cross_entropy", "cyborg", *FAMILY, "mentor_autoencoder"}
-    assert train["student"].parents == (cell_path(train["cyborg"]),)
-    assert train["grandchild"].parents == (cell_path(train["student"]),)
-    encoder = (cell_path(train["mentor_autoencoder"]),)
-    assert train["mentor"].parents == train["mentor_cyborg"].parents == encoder
-    assert train["blurred"].parents == train["cyborg"].parents == ()
-    names = [cell_path(c) for c in cells]
-    assert len(names) == len(set(names)) == 2 * (7 + 1) + 2 * 7  # two seeds, one autoencoder each
-    assert "mentor_autoencoder" not in {c.variant for c in cells if c.kind == "evaluate"}
-
-
-def test_the_teachers_alpha_changes_teacher_and_students_only(tmp_path: Path):
-    before = trained(plan_cells(experiment(tmp_path, **FAMILY)))
-    changed = {"loss": "cyborg", "saliency": "human", "alpha": 0.25}
-    after = trained(plan_cells(experiment(tmp_path, **FAMILY, cyborg=changed)))
-    differ = {name for name in before if cell_name(before[name]) != cell_name(after[name])}
-    assert differ == {"cyborg", "student", "grandchild"}
-
-
-def test_the_autoencoders_options_change_it_and_what_starts_from_it(tmp_path: Path):
-    before = trained(plan_cells(experiment(tmp_path, **FAMILY)))
-    other = FAMILY["mentor"] | {"prepare": {"mentor": {"epochs": 2}}}
-    cells = plan_cells(experiment(tmp_path, **FAMILY | {"mentor": other}))
-    after = trained([c for c in cells if c.variant != "mentor_autoencoder"])
-    differ = {name for name in after if cell_name(before[name]) != cell_name(after[name])}
-    assert differ == {"mentor"}
-    seeds = [c.seed for c in cells if c.variant == "mentor_autoencoder"]
-    assert sorted(seeds) == [1, 1, 2, 2]  # two kinds of autoencoder now
+# What is checked
 
 
 def test_a_cell_depends_on_the_code_of_its_own_preparations_only(tmp_path: Path):
-    from cyborg.common.closure import collect_modules
-
     assert "cyborg.training.preparations.blur" not in collect_modules(["cyborg.training.train"])
     assert "cyborg.models.autoencoder" not in collect_modules(["cyborg.training.train"])
     assert "cyborg.models.autoencoder" in collect_modules(["cyborg.training.pretrain"])
@@ -368,8 +300,12 @@ def test_a_cell_depends_on_the_code_of_its_own_preparations_only(tmp_path: Path)
     ],
 )
 def test_mistakes_name_the_key(prepare: Any, message: str, tmp_path: Path):
+    params = copy.deepcopy(TINY)
+    params["variants"]["student"] = {"loss": "cyborg", "prepare": prepare}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
     with pytest.raises((UserError, UserErrors), match=message) as caught:
-        experiment(tmp_path, student={"loss": "cyborg", "prepare": prepare})
+        load_experiment(path)
     assert "variants.student" in str(caught.value)
 
 

@@ -15,7 +15,7 @@ import cyborg.training.train
 from cyborg.common.families import LOSSES
 from cyborg.config.training import Training
 from cyborg.models.network import Network
-from cyborg.training.batches import Epochs, Samples, resized
+from cyborg.training.batches import Epochs, Samples, resize_unit_maps
 from cyborg.training.checkpoint import Checkpoint
 from cyborg.training.objective import Objective
 from networks import make
@@ -72,7 +72,7 @@ def test_the_fast_step_is_the_published_step(name: str, second_pass: bool) -> No
     images = torch.stack([
         (torch.from_numpy(p).permute(2, 0, 1).float() / 255 - mean) / std for p in pixels
     ])  # fmt: skip
-    human = resized(torch.from_numpy(maps), network.map_size)
+    human = resize_unit_maps(torch.from_numpy(maps), network.map_size)
     last = peer.features if name == "small_cnn" else peer.layer4
     features = peer.forward_features if second_pass else published_way.tap(peer, last)
     head = peer.get_classifier()

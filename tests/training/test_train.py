@@ -27,6 +27,7 @@ from cyborg.common.schema import Parameters
 from cyborg.config.training import Training, TrainSpec
 from cyborg.losses._base import Extra, Loss, LossOutput
 from cyborg.models.network import NetworkOutput
+from cyborg.models.trained import load_model
 from cyborg.training.batches import Epochs, Samples
 from cyborg.training.checkpoint import Checkpoint, TrainingState
 from cyborg.training.machine import choose_device, configure_torch, explain_error
@@ -36,7 +37,7 @@ from cyborg.training.train import train_cell, train_network
 from cyborg.training.validation import average_auc, compare_epochs
 from tiny_project import project, train_spec
 
-FILES = ["environment.json", "history.csv", "model.safetensors", "result.json"]
+FILES = ["environment.json", "history.csv", "model.safetensors", "network.json", "result.json"]
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 # A cell and its files
 
 
-def test_a_cell_leaves_the_four_files_and_learns(root: Path) -> None:
+def test_a_cell_leaves_its_files_and_learns(root: Path) -> None:
     reports: list[tuple[int, int]] = []
     out = run(train_spec(training={"epochs": 6}), root, report=lambda *done: reports.append(done))
     assert sorted(path.name for path in out.iterdir()) == FILES
@@ -174,14 +175,14 @@ def test_an_interrupted_training_ends_with_the_same_bytes(
 ) -> None:
     training = dict(training)
     loss = training.pop("loss", "cyborg")
-    original = cyborg.training.train.build
+    original = cyborg.training.train.build_network
 
     def with_dropout(*arguments: Any, **options: Any) -> Any:
         network = original(*arguments, **options)
         network.net.features.append(nn.Dropout(0.2))  # something random inside the network
         return network
 
-    monkeypatch.setattr(cyborg.training.train, "build", with_dropout)
+    monkeypatch.setattr(cyborg.training.train, "build_network", with_dropout)
     spec = train_spec(training={"epochs": 5} | training, loss=loss)
     whole = run(spec, root, "whole")
     epochs = []
@@ -261,14 +262,14 @@ class Pixel(nn.Module):
         torch.manual_seed(seed)
         self.head = nn.Linear(3, 2)
 
-    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+    def normalise_images(self, images: torch.Tensor) -> torch.Tensor:
         return images.float() / 255
 
-    def outputs(self, normalised: torch.Tensor) -> NetworkOutput:
+    def forward_normalised(self, normalised: torch.Tensor) -> NetworkOutput:
         return NetworkOutput(self.head(normalised.mean((2, 3))), normalised, self.head.weight)
 
     def forward(self, images: torch.Tensor) -> NetworkOutput:
-        return self.outputs(self.normalise(images))
+        return self.forward_normalised(self.normalise_images(images))
 
 
 def loop(
@@ -538,7 +539,11 @@ def test_device_and_threads_are_checked(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_cell_does_not_depend_on_the_orchestration() -> None:
-    modules = set(collect_modules(["cyborg.training.train", "cyborg.evaluation.evaluate"]))
+    modules = set(
+        collect_modules(
+            ["cyborg.training.train", "cyborg.losses.cyborg", "cyborg.evaluation.evaluate"]
+        )
+    )
     allowed = {"cells", "evaluation", "networks", "training"}
     assert {m.rpartition(".")[2] for m in modules if m.startswith("cyborg.config.")} == allowed
     modules_of_training = set(collect_modules(["cyborg.training.train"]))
@@ -574,3 +579,10 @@ def test_half_precision_stays_near_full(precision: str, root: Path) -> None:
     assert np.allclose(*losses, atol=0.02)
     assert not np.array_equal(*losses)
     assert all(v.dtype != torch.bfloat16 for v in load_file(half / "model.safetensors").values())
+
+
+def test_the_folder_of_a_cell_is_enough_to_load_its_network(root: Path) -> None:
+    spec = train_spec(training={"epochs": 1})
+    network = load_model(run(spec, root))
+    assert network.class_names == spec.classes
+    assert network.image_size == spec.architecture.image_size

@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cyborg.common.errors import UserError
 
@@ -57,7 +57,7 @@ def open_image(
                 yield image
         except (DecodeError, UserError):
             raise
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise DecodeError("not an image, or of an unknown format") from None
         # Decoders answer a broken file with many kinds of errors (struct, zlib, index, syntax).
         except Exception as error:
@@ -71,7 +71,7 @@ def decode_rgb(source: Path | bytes, draft: int | None = None) -> Image.Image:
     draft: the decoder of JPEG may reduce the image, to no less than this side. That is fast and
     good enough for thumbnails.
 
-    Raises what `open_image` raises, and DecodeError for floating-point pixels.
+    Raises OSError and DecodeError as `open_image` does. Floating-point pixels are a DecodeError.
 
     >>> buffer = BytesIO()
     >>> Image.new("L", (2, 1), 77).save(buffer, "PNG")

@@ -39,7 +39,7 @@ class NetworkOptions(Parameters):
 
 
 class NetworkSpec(NetworkOptions):
-    """A network with nothing left open: `cyborg.models.network.build` makes it.
+    """A network with nothing left open: `cyborg.models.network.build_network` makes it.
 
     `cyborg.models.architectures.resolve_network` makes this record from a row of `architectures`.
     """

@@ -53,7 +53,7 @@ class Autoencoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits of the map [B,S,S] of images [B,3,S,S], uint8 or float 0..1."""
-        normalised = self.network.normalise(images)
+        normalised = self.network.normalise_images(images)
         outputs = _run_trunk(self.network, normalised, [skip.name for skip in self.skips])
         decoded = self.decoder([normalised, *outputs])
         logits: Tensor = self.head(decoded)[:, 0]
@@ -96,7 +96,7 @@ def find_skips(network: Network, size: int) -> list[Skip]:
     names = [name for name, _ in network.net.named_modules() if name]
     try:
         with torch.no_grad(), _watch_outputs(network.net, names, record_output):
-            network.net.forward_features(network.normalise(image))
+            network.net.forward_features(network.normalise_images(image))
     finally:
         network.train(training)
     levels: list[list[Skip]] = []

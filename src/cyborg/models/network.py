@@ -64,21 +64,21 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self._tap = getattr(taps, tap) if tap else None
         self._channels_first = getattr(net, "output_fmt", None) not in ("NHWC",)
-        self._freeze(frozen, freeze_batch_norm)
+        self._freeze_parts(frozen, freeze_batch_norm)
         self.map_size: tuple[int, int] = (0, 0)
         self.class_names: tuple[str, ...] = ()
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Run images [B,3,S,S], uint8 or float 0..1, through the network once."""
-        return self.outputs(self.normalise(images))
+        return self.forward_normalised(self.normalise_images(images))
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalise_images(self, images: Tensor) -> Tensor:
         """Return images [B,3,S,S], uint8 or float 0..1, with the mean and deviation of training."""
         if images.dtype == torch.uint8:
             images = images.to(self.mean.dtype) / 255
         return (images - self.mean) / self.std
 
-    def outputs(self, normalised: Tensor) -> NetworkOutput:
+    def forward_normalised(self, normalised: Tensor) -> NetworkOutput:
         """Run normalised images through the network, for losses that need their gradient."""
         if normalised.requires_grad:
             with TwiceDifferentiable():
@@ -102,7 +102,7 @@ class Network(nn.Module):
             module.eval()
         return self
 
-    def _freeze(self, prefixes: tuple[str, ...], batch_norm: bool) -> None:
+    def _freeze_parts(self, prefixes: tuple[str, ...], batch_norm: bool) -> None:
         parameters = dict(self.net.named_parameters())
         for prefix in prefixes:
             chosen = [p for name, p in parameters.items() if _is_part_of(prefix, name)]
@@ -142,10 +142,10 @@ def create_network(name: str, *, classes: int = 2, seed: int = 0, **options: Any
         checked = NetworkOptions.model_validate(options)
     except ValidationError as error:
         raise collect_mistakes(error, NetworkOptions, f"network {name}") from None
-    return build(resolve_network(name, checked), classes, seed)
+    return build_network(resolve_network(name, checked), classes, seed)
 
 
-def build(architecture: NetworkSpec, classes: int, seed: int) -> Network:
+def build_network(architecture: NetworkSpec, classes: int, seed: int) -> Network:
     """Return a network with its first weights.
 
     classes: number of classes K, at least 2. seed: decides everything random, above all the new
@@ -262,7 +262,7 @@ def _measure_map(network: Network, name: str, where: str) -> tuple[int, int]:
     try:
         with torch.no_grad():
             logits, features, weight = network(image)
-            final = network.net.forward_features(network.normalise(image))
+            final = network.net.forward_features(network.normalise_images(image))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(
             f"`{name}` does not accept images of {side} px: {str(error).splitlines()[0]}",

@@ -11,7 +11,7 @@ from cyborg.common.errors import UserError
 from cyborg.common.files import replacing_file
 from cyborg.config.networks import NetworkOptions
 from cyborg.models.architectures import resolve_network
-from cyborg.models.network import build
+from cyborg.models.network import build_network
 from cyborg.models.weights import State, apply_state, read_state
 
 # torchvision's and Cadene's key names are timm's, except for the three below.
@@ -45,7 +45,7 @@ def import_checkpoint(path: str | Path, architecture_name: str, out: str | Path)
         )
     classes = len(state[f"{head}.weight"])
     architecture = resolve_network(architecture_name, NetworkOptions(weights="none"))
-    network = build(architecture, max(classes, 2), seed=0)
+    network = build_network(architecture, max(classes, 2), seed=0)
     net: nn.Module = network.net
     own = next(
         name for name, module in net.named_modules() if module is network.net.get_classifier()

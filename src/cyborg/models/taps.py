@@ -1,6 +1,6 @@
-"""Tap networks at the layers that the published code makes its maps of.
+"""Find the features that the published code makes its maps of.
 
-In some networks that is before the last normalisation or ReLU. Each function runs a timm network
+In some networks they come before the last normalisation or ReLU. Each function runs a timm network
 up to its last tensor before pooling, in one forward pass. It returns that tensor, and the one that
 the hook of the published code sees. The functions follow timm's own `forward_features`, and tests
 compare them with it.
@@ -20,13 +20,13 @@ Taps = tuple[Tensor, Tensor]
 
 
 def tap_last_features(net: Any, images: Tensor) -> Taps:
-    """Tap Inception-v3 before pooling: nothing but dropout lies behind the published tap."""
+    """Run Inception-v3, tapped before pooling. Only dropout lies behind the published tap."""
     features = net.forward_features(images)
     return features, features
 
 
 def tap_last_convolution_of_resnet(net: Any, images: Tensor) -> Taps:
-    """Tap ResNet at `layer4[-1].conv3`, before its batch norm, the shortcut, and ReLU."""
+    """Run ResNet, tapped at `layer4[-1].conv3`, before its batch norm, the shortcut, and ReLU."""
     x = net.maxpool(net.act1(net.bn1(net.conv1(images))))
     x = net.layer3(net.layer2(net.layer1(x)))
     *blocks, last = net.layer4
@@ -40,7 +40,7 @@ def tap_last_convolution_of_resnet(net: Any, images: Tensor) -> Taps:
 
 
 def tap_before_last_relu(net: Any, images: Tensor) -> Taps:
-    """Tap DenseNet at `model.features`, which ends in a batch norm (torchvision) before ReLU.
+    """Run DenseNet, tapped at `model.features`, which in torchvision ends in a batch norm.
 
     The published code runs the features a second time for this. Here they run once, so that batch
     norm counts a batch once.
@@ -55,7 +55,7 @@ def tap_before_last_relu(net: Any, images: Tensor) -> Taps:
 
 
 def tap_conv4_of_xception(net: Any, images: Tensor) -> Taps:
-    """Tap Xception at `conv4`, before its batch norm and ReLU."""
+    """Run Xception, tapped at `conv4`, before its batch norm and ReLU."""
     x = net.act1(net.bn1(net.conv1(images)))
     x = net.act2(net.bn2(net.conv2(x)))
     for number in range(1, 13):
@@ -66,6 +66,6 @@ def tap_conv4_of_xception(net: Any, images: Tensor) -> Taps:
 
 
 def tap_conv_head_of_efficientnet(net: Any, images: Tensor) -> Taps:
-    """Tap EfficientNet at the 1×1 convolution after the blocks, before its batch norm."""
+    """Run EfficientNet, tapped at the 1×1 convolution after the blocks, before its batch norm."""
     tap = net.conv_head(net.blocks(net.bn1(net.conv_stem(images))))
     return net.bn2(tap), tap

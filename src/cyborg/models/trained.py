@@ -12,7 +12,7 @@ from cyborg.common.errors import UserError
 from cyborg.common.files import read_json, write_json
 from cyborg.common.schema import Parameters, collect_mistakes
 from cyborg.config.networks import NetworkSpec
-from cyborg.models.network import Network, build
+from cyborg.models.network import Network, build_network
 
 # Files in the folder of a cell: the weights, and the description of the network.
 MODEL, NETWORK = "model.safetensors", "network.json"
@@ -64,7 +64,7 @@ def load_trained(folder: Path, architecture: NetworkSpec, *, classes: int, seed:
     path = folder / MODEL
     # Its weights are in the file: none are fetched, whatever the architecture starts from.
     empty = architecture.model_copy(update={"weights": "none"})
-    network = build(empty, classes=classes, seed=seed)
+    network = build_network(empty, classes=classes, seed=seed)
     try:
         network.load_state_dict(load_file(path))
     except FileNotFoundError as error:

@@ -1,6 +1,6 @@
-"""What a cell reads: rows of the manifest, packed images and packed maps.
+"""Read the data of a cell: rows of the manifest, packed images and packed maps.
 
-Reads data/manifest.parquet and data/packs (docs/formats.md#manifest, docs/formats.md#packs).
+The files are data/manifest.parquet and data/packs (docs/formats.md).
 """
 
 from __future__ import annotations
@@ -16,11 +16,23 @@ from cyborg.common.errors import UserError
 from cyborg.common.tables import MANIFEST_TABLE, PACK_TABLE
 
 
-class Pack:
-    """Packed images or one packed map set at one size: memory-mapped, looked up by image name.
+def name_folder(kind: str, size: int) -> str:
+    """Return the folder of packed arrays below data/packs.
 
-    kind: `images` or the name of a map set; size: side in pixels. Processes that read the same
-    pack share its memory. Raises UserError where the pack is absent or contradicts its index.
+    kind: `images` or the name of a map set. size: side in pixels.
+
+    >>> name_folder("images", 224), name_folder("human", 224)
+    ('images/224', 'maps/human/224')
+    """
+    return f"images/{size}" if kind == "images" else f"maps/{kind}/{size}"
+
+
+class Pack:
+    """Packed images, or packed maps of one map set, at one size. Look them up by image name.
+
+    kind: `images` or the name of a map set. size: side in pixels. The arrays are memory-mapped, so
+    that processes with the same pack share its memory. Raises UserError if the pack is missing or
+    contradicts its index.
     """
 
     def __init__(self, root: Path, kind: str, size: int):
@@ -28,7 +40,7 @@ class Pack:
             root, ["source", "image", "row"], [("kind", "==", kind), ("size", "==", size)]
         )
         path = root / PACK_TABLE.path
-        self.folder = path.parent / ("images" if kind == "images" else f"maps/{kind}") / str(size)
+        self.folder = path.parent / name_folder(kind, size)
         self.size = size
         self.shape = (size, size, 3) if kind == "images" else (size, size)
         self.sources = sorted(index["source"].unique())
@@ -36,27 +48,29 @@ class Pack:
         self.row = index["row"].to_numpy()
         self.position = pd.Index(index["image"])
         if not self.position.is_unique:
-            twice = self.position[self.position.duplicated()][0]
-            raise UserError(f"`{twice}` stands twice in {kind} of size {size}", where=path)
+            duplicate = self.position[self.position.duplicated()][0]
+            raise UserError(f"duplicate `{duplicate}` in {kind} of size {size}", where=path)
         self.arrays: dict[int, np.ndarray] = {}
 
     def locate(self, names: Sequence[str]) -> np.ndarray:
-        """Positions [N] in the index, -1 where an image is not packed."""
-        return self.position.get_indexer(pd.Index(names, dtype=self.position.dtype))
+        """Return the positions [N] of images in the index, -1 for an image that is not packed."""
+        found: np.ndarray = self.position.get_indexer(pd.Index(names, dtype=self.position.dtype))
+        return found
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """The arrays at index positions [N], in that order: uint8 [N,size,size,3] or [N,size,size].
+        """Return the arrays at index positions [N], uint8 [N,size,size,3] or [N,size,size].
 
-        The result is a copy; nothing else of the pack is read.
+        The result is a copy. Nothing else of the pack is read.
         """
         out = np.empty((len(positions), *self.shape), dtype=np.uint8)
         source, row = self.source[positions], self.row[positions]
         for number in np.unique(source):
             here = np.flatnonzero(source == number)
-            out[here] = self._array(int(number), int(row[here].max()))[row[here]]
+            out[here] = self._open_array(int(number), int(row[here].max()))[row[here]]
         return out
 
-    def _array(self, number: int, last: int) -> np.ndarray:
+    def _open_array(self, number: int, last: int) -> np.ndarray:
+        """Return the memory-mapped array of a source, which must have the row `last`."""
         if number not in self.arrays:
             path = self.folder / f"{self.sources[number]}.npy"
             try:
@@ -85,7 +99,10 @@ class Pack:
 
 
 def read_images(root: Path, size: int, names: Sequence[str]) -> np.ndarray:
-    """Packed images by name, uint8 [N,size,size,3]; UserError where one is not packed."""
+    """Return packed images by name, uint8 [N,size,size,3].
+
+    Raises UserError if one of them is not packed.
+    """
     pack = Pack(root, "images", size)
     return pack.take(locate_images(pack, names))
 
@@ -93,9 +110,9 @@ def read_images(root: Path, size: int, names: Sequence[str]) -> np.ndarray:
 def read_maps(
     root: Path, map_set: str, size: int, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Packed maps of those images that have one.
+    """Return the packed maps, uint8 [M,size,size], of those images that have one.
 
-    Gives uint8 [M,size,size] and the places [M] of these images in `names`, rising.
+    The second array [M] holds the places of these images in `names`, in rising order.
     """
     pack = Pack(root, map_set, size)
     positions = pack.locate(names)
@@ -104,7 +121,7 @@ def read_maps(
 
 
 def locate_images(pack: Pack, names: Sequence[str]) -> np.ndarray:
-    """Index positions [N] of images that must all be packed."""
+    """Return the index positions [N] of images. Raises UserError if one is not packed."""
     positions = pack.locate(names)
     if (positions < 0).any():
         missing = [names[int(n)] for n in np.flatnonzero(positions < 0)]
@@ -120,7 +137,7 @@ def locate_images(pack: Pack, names: Sequence[str]) -> np.ndarray:
 class ManifestRows:
     """Rows of the manifest: image names, class numbers int64 [N], sources and generators.
 
-    weights float64 [N]: the column `sample_weight`, NaN for an image without a weight.
+    weights: float64 [N], the column `sample_weight`. It is NaN for an image without a weight.
     """
 
     names: list[str]
@@ -136,9 +153,9 @@ class ManifestRows:
 def read_manifest_rows(
     root: Path, sources: Sequence[str], split: str, classes: Sequence[str]
 ) -> ManifestRows:
-    """The rows of some sources with one split, sorted by image.
+    """Return the rows of some sources with one split, sorted by image.
 
-    Raises UserError where a row's label is not among `classes`.
+    Raises UserError if a row's label is not among `classes`.
     """
     rows = MANIFEST_TABLE.read(
         root,

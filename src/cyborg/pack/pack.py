@@ -1,15 +1,16 @@
 """Stage `pack`: decode and resize every image and map once, into arrays that all cells share.
 
-Reads data/manifest.parquet, data/saliency/index.parquet and the files they name; writes
-data/packs (docs/formats.md#packs). Rules of decoding: cyborg/common/decode.py.
+Reads   data/manifest.parquet, data/saliency/index.parquet and the files they name.
+Writes  data/packs (docs/formats.md#packs).
 """
 
 from __future__ import annotations
 
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,50 +29,61 @@ from cyborg.common.tables import MANIFEST_TABLE, MAP_TABLE, PACK_TABLE
 from cyborg.common.workers import Map, count_processors, open_workers
 from cyborg.config.experiment import Experiment
 from cyborg.models.architectures import resolve_network
-from cyborg.pack.packing import RULES, Chunk, Item, count_row_bytes, pack_chunk
+from cyborg.pack.dataset import name_folder
+from cyborg.pack.packing import (
+    RULES,
+    Chunk,
+    FileProblem,
+    PackedFile,
+    count_row_bytes,
+    pack_chunk,
+)
 
 PACKS = PACK_TABLE.path.parent
 KEYS = PACKS / "keys.json"
+# Files that a process takes at a time.
 CHUNK = 16
-"""Files that a process takes at a time."""
+# No processes are started for fewer files than this.
 FEW = 128
-"""Below this number of files no processes are started."""
+# Problems that are printed, before the number of all.
 SHOWN = 10
-"""Problems that are printed; the number of all is printed besides."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """One source of one kind (`images` or a map set) and the sizes that it is packed to."""
+class PackJob:
+    """The files of one source and one kind, and the sizes that they are packed to.
+
+    kind: `images` or the name of a map set. quality: of the JPEG that every image is encoded as
+    first, or None.
+    """
 
     kind: str
     source: str
     sizes: tuple[int, ...]
-    items: list[Item]
+    files: list[PackedFile]
     quality: int | None
 
     @property
     def grey(self) -> bool:
-        """Whether these are maps."""
+        """Whether these are maps, which are grey."""
         return self.kind != "images"
 
     def path(self, size: int) -> Path:
-        """The array, from the project folder."""
-        kind = "images" if self.kind == "images" else f"maps/{self.kind}"
-        return PACKS / kind / str(size) / f"{self.source}.npy"
+        """Return the path of the array from the project folder."""
+        return PACKS / name_folder(self.kind, size) / f"{self.source}.npy"
 
     def shape(self, size: int) -> tuple[int, ...]:
-        """Shape of the array."""
-        return (len(self.items), size, size) + (() if self.grey else (3,))
+        """Return the shape of the array."""
+        return (len(self.files), size, size) + (() if self.grey else (3,))
 
     def key(self, size: int) -> str:
-        """sha256 of all that decides the bytes of the array."""
-        files = [[item.image, item.sha256] for item in self.items]
+        """Return the sha256 of everything that decides the bytes of the array."""
+        files = [[file.image, file.sha256] for file in self.files]
         return sha256_bytes(encode_canonically([RULES, self.kind, size, self.quality, files]))
 
-    def rows(self, size: int, checksums: list[str]) -> pd.DataFrame:
-        """The rows of the index that describe the array."""
-        names = [item.image for item in self.items]
+    def index_rows(self, size: int, checksums: list[str]) -> pd.DataFrame:
+        """Return the rows of the index that describe the array."""
+        names = [file.image for file in self.files]
         frame = pd.DataFrame({"image": names, "row": range(len(names)), "sha256": checksums})
         return frame.assign(kind=self.kind, size=size, source=self.source)[list(PACK_TABLE.columns)]
 
@@ -79,38 +91,39 @@ class Work:
 def pack(experiment: Experiment, root: Path = Path()) -> None:
     """Write the arrays of every source, kind (images, each map set) and input size in use.
 
-    An array is kept where its files, its settings and its bytes are those of the last time; the
-    others are replaced one source at a time, so that an interrupted run goes on where it was.
-    Raises UserErrors where a file is gone, is not the one that was indexed or does not decode;
-    UserError where the disk is full. What was packed before is intact then.
+    An array is kept if its files, its settings and its bytes are those of the last run. The others
+    are replaced, one source at a time, so that an interrupted run continues where it stopped.
+
+    Raises UserErrors if a file is missing, is not the one that was indexed, or does not decode,
+    and UserError if the disk is full. Earlier arrays are intact then.
     """
-    works = plan(experiment, root)
-    index, keys = _last(root)
+    jobs = plan_jobs(experiment, root)
+    index, keys = _read_last_run(root)
     todo = []
-    for work in works:
-        sizes = tuple(s for s in work.sizes if not _intact(root, work, s, index, keys))
+    for job in jobs:
+        sizes = tuple(size for size in job.sizes if not _is_intact(root, job, size, index, keys))
         if sizes:
-            todo.append(Work(work.kind, work.source, sizes, work.items, work.quality))
-    _room(root, todo)
-    wanted = {str(work.path(size)) for work in works for size in work.sizes}
-    total = sum(len(work.items) for work in todo)
+            todo.append(replace(job, sizes=sizes))
+    _check_space(root, todo)
+    wanted = {str(job.path(size)) for job in jobs for size in job.sizes}
+    total = sum(len(job.files) for job in todo)
     bar = tqdm(total=total, desc="pack", unit="file", disable=None if total else True)
     workers = count_processors() if total >= FEW else 1
     with bar, open_workers(workers, "pack") as run:
-        for work in todo:
-            for size, checksums in _pack(root, work, run, bar).items():
-                index[str(work.path(size))] = work.rows(size, checksums)
-                keys[str(work.path(size))] = work.key(size)
-            _write(root, index, keys)
+        for job in todo:
+            for size, checksums in _write_arrays(root, job, run, bar).items():
+                index[str(job.path(size))] = job.index_rows(size, checksums)
+                keys[str(job.path(size))] = job.key(size)
+            _write_index(root, index, keys)
     index = {path: rows for path, rows in index.items() if path in wanted}
-    _write(root, index, {path: key for path, key in keys.items() if path in wanted})
-    _prune(root, wanted)
-    arrays = sum(len(work.sizes) for work in todo)
+    _write_index(root, index, {path: key for path, key in keys.items() if path in wanted})
+    _remove_unwanted(root, wanted)
+    arrays = sum(len(job.sizes) for job in todo)
     print(f"{arrays} arrays packed from {total} files, {len(wanted) - arrays} kept")
 
 
-def plan(experiment: Experiment, root: Path) -> list[Work]:
-    """What must be packed, sorted by kind and source."""
+def plan_jobs(experiment: Experiment, root: Path) -> list[PackJob]:
+    """Return everything that must be packed: images first, then map sets, sorted by source."""
     if "images" in experiment.saliency:
         raise UserError("`images` cannot be the name of a map set", where="params.yaml: saliency")
     manifest = MANIFEST_TABLE.read(root, ["image", "source", "file", "sha256"]).sort_values("image")
@@ -126,73 +139,75 @@ def plan(experiment: Experiment, root: Path) -> list[Work]:
         )
     )
     quality = experiment.pack.quality if experiment.pack.reencode == "jpeg" else None
-    works = []
+    jobs = []
     for source, rows in manifest.groupby("source"):
-        works.append(Work("images", str(source), sizes, _items(rows), quality))
+        jobs.append(PackJob("images", str(source), sizes, _list_files(rows), quality))
     for kind in sorted(set(maps["maps"])):
         for source, rows in maps[maps["maps"] == kind].groupby("source"):
-            works.append(Work(kind, str(source), sizes, _items(rows), None))
-    missing = [item.file for w in works for item in w.items if not (root / item.file).is_file()]
-    if missing:
-        hint = f"{len(missing)} files are missing; run `dvc repro --force download rasterize`"
+            jobs.append(PackJob(kind, str(source), sizes, _list_files(rows), None))
+    paths = [file.path for job in jobs for file in job.files]
+    if missing := [path for path in paths if not (root / path).is_file()]:
+        hint = f"{len(missing)} files are missing. Run `dvc repro --force download rasterize`"
         raise UserErrors(
-            [UserError("there is no such file", where=f, hint=hint) for f in missing[:SHOWN]]
+            [UserError("there is no such file", where=path, hint=hint) for path in missing[:SHOWN]]
         )
-    return works
+    return jobs
 
 
-def _items(rows: pd.DataFrame) -> list[Item]:
+def _list_files(rows: pd.DataFrame) -> list[PackedFile]:
     rows = rows.sort_values("image")
-    return [Item(*row) for row in rows[["image", "file", "sha256"]].itertuples(index=False)]
+    return [PackedFile(*row) for row in rows[["image", "file", "sha256"]].itertuples(index=False)]
 
 
-def _pack(root: Path, work: Work, run: Map, bar: tqdm) -> dict[int, list[str]]:
-    """Pack one source; the checksums of its rows by size."""
-    checksums: dict[int, list[str]] = {size: [] for size in work.sizes}
-    problems: list[tuple[str, str, str]] = []
+def _write_arrays(root: Path, job: PackJob, run: Map, bar: tqdm[Any]) -> dict[int, list[str]]:
+    """Write the arrays of one job. Return the checksums of their rows, by size."""
+    checksums: dict[int, list[str]] = {size: [] for size in job.sizes}
+    problems: list[FileProblem] = []
     with ExitStack() as stack:
         outputs = {}
-        for size in work.sizes:
-            path = stack.enter_context(replacing_file(root / work.path(size)))
-            outputs[size] = (path, _header(path, work, size))
-        starts = range(0, len(work.items), CHUNK)
+        for size in job.sizes:
+            path = stack.enter_context(replacing_file(root / job.path(size)))
+            outputs[size] = (path, _write_header(path, job, size))
         chunks = [
-            Chunk(root, work.items[k : k + CHUNK], k, outputs, work.grey, work.quality)
-            for k in starts
+            Chunk(root, job.files[first : first + CHUNK], first, outputs, job.grey, job.quality)
+            for first in range(0, len(job.files), CHUNK)
         ]
         for chunk, packed in zip(chunks, run(pack_chunk, chunks), strict=True):
-            if packed.disk:
-                raise describe_write_error(root / PACKS, OSError(0, packed.disk))
+            if packed.write_error:
+                raise describe_write_error(root / PACKS, OSError(0, packed.write_error))
             problems += packed.problems
             for size, rows in packed.rows.items():
                 checksums[size] += rows
-            bar.update(len(chunk.items))
+            bar.update(len(chunk.files))
         if problems:
-            found = [UserError(w, where=file, hint=hint) for w, file, hint in problems[:SHOWN]]
+            found = [UserError(p.what, where=p.path, hint=p.hint) for p in problems[:SHOWN]]
             if len(problems) > SHOWN:
-                more = f"{len(problems)} files of `{work.source}` have problems"
+                more = f"{len(problems)} files of `{job.source}` have problems"
                 found.append(UserError(more, hint=f"the first {SHOWN} are above"))
             raise UserErrors(found)
     return checksums
 
 
-def _header(path: Path, work: Work, size: int) -> int:
-    """Begin an array: its header, and its length in zeros; gives the offset of its data."""
-    layout = {"descr": "|u1", "fortran_order": False, "shape": work.shape(size)}
+def _write_header(path: Path, job: PackJob, size: int) -> int:
+    """Write the header of an array and zeros for its data. Return the offset of the data."""
+    layout = {"descr": "|u1", "fortran_order": False, "shape": job.shape(size)}
     with path.open("wb") as handle:
         np.lib.format.write_array_header_1_0(handle, layout)
         offset = handle.tell()
-        handle.truncate(offset + len(work.items) * count_row_bytes(size, work.grey))
+        handle.truncate(offset + len(job.files) * count_row_bytes(size, job.grey))
     return offset
 
 
-def _last(root: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
-    """Index by array, and keys, of the last run; empty where there was none."""
+def _read_last_run(root: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """Return the index rows and the key of each array of the last run, by path.
+
+    Both are empty if there was none, or if its index is broken.
+    """
     try:
         frame = PACK_TABLE.read(root)
         keys = read_json(root / KEYS)
         paths = [
-            str(Work(kind, source, (), [], None).path(size))
+            str(PackJob(kind, source, (), [], None).path(size))
             for kind, size, source in frame[["kind", "size", "source"]].itertuples(index=False)
         ]
     except (UserError, KeyError):
@@ -200,19 +215,19 @@ def _last(root: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     return {str(path): rows for path, rows in frame.groupby(paths)}, keys
 
 
-def _intact(
-    root: Path, work: Work, size: int, index: dict[str, pd.DataFrame], keys: dict[str, str]
+def _is_intact(
+    root: Path, job: PackJob, size: int, index: dict[str, pd.DataFrame], keys: dict[str, str]
 ) -> bool:
-    """Whether an array is there, made from the same, and holds the bytes that the index says."""
-    path = str(work.path(size))
-    if keys.get(path) != work.key(size) or path not in index:
+    """Return whether an array has the key of `job` and exactly the bytes of its index."""
+    path = str(job.path(size))
+    if keys.get(path) != job.key(size) or path not in index:
         return False
     try:
         array = np.load(root / path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         return False
     rows = index[path].sort_values("row")
-    if array.dtype != np.uint8 or array.shape != work.shape(size) or len(rows) != len(array):
+    if array.dtype != np.uint8 or array.shape != job.shape(size) or len(rows) != len(array):
         return False
     return all(
         sha256_bytes(row.tobytes()) == known
@@ -220,10 +235,10 @@ def _intact(
     )
 
 
-def _room(root: Path, todo: list[Work]) -> None:
-    """Raise UserError where the disk cannot hold what is to be packed."""
+def _check_space(root: Path, jobs: list[PackJob]) -> None:
+    """Raise UserError if the disk does not have enough space for all arrays of `jobs`."""
     needed = sum(
-        len(work.items) * count_row_bytes(size, work.grey) for work in todo for size in work.sizes
+        len(job.files) * count_row_bytes(size, job.grey) for job in jobs for size in job.sizes
     )
     free = shutil.disk_usage(root).free
     if needed > free:
@@ -234,7 +249,7 @@ def _room(root: Path, todo: list[Work]) -> None:
         )
 
 
-def _write(root: Path, index: dict[str, pd.DataFrame], keys: dict[str, str]) -> None:
+def _write_index(root: Path, index: dict[str, pd.DataFrame], keys: dict[str, str]) -> None:
     columns = list(PACK_TABLE.columns)
     frame = pd.concat([pd.DataFrame(columns=columns), *index.values()], ignore_index=True)
     frame = frame.astype({"size": np.int64, "row": np.int64})
@@ -242,8 +257,8 @@ def _write(root: Path, index: dict[str, pd.DataFrame], keys: dict[str, str]) -> 
     write_json(root / KEYS, keys)
 
 
-def _prune(root: Path, wanted: set[str]) -> None:
-    """Remove arrays of sources and sizes no longer in use, and what killed runs left."""
+def _remove_unwanted(root: Path, wanted: set[str]) -> None:
+    """Remove the arrays of sources and sizes no longer in use, and files of killed runs."""
     keep = {root / path for path in (*wanted, str(PACK_TABLE.path), str(KEYS))}
     for path in sorted((root / PACKS).rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():

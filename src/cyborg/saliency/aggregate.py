@@ -1,9 +1,9 @@
 """Make the saliency map of one image from its annotations: draw, aggregate, blur.
 
-Every annotator becomes a map, 0..1, of what he or she marked (viewers.py): regions are drawn, each
-at the weight of its category, ready maps are taken as they are, and gaze becomes a density with
-maximum one. An annotator who marked nothing is a map of zeros. The maps of all annotators then
-become one, pixel by pixel:
+The marks of every annotator become a map, 0..1 (viewers.py): regions are drawn, each at the weight
+of its category, ready maps are taken as they are, and gaze becomes a density with maximum one. An
+annotator who marked nothing is a map of zeros. The maps of all annotators then become one, pixel
+by pixel:
 
 mean: weighted mean. union: maximum. intersection: minimum. vote: the k-th largest value, which
 for plain regions is one if at least k annotators agree.
@@ -71,7 +71,7 @@ def render_map(
         for one in stack:
             marked |= one > 0
         value = combine_maps(stack, recipe, _weigh_viewers(viewers, recipe, location), size)
-    picture = quantize_map(blur_map(value, recipe, marked))
+    picture = quantise_map(blur_map(value, recipe, marked))
     # The tail of a Gaussian has no end: only the part that is left in the picture counts.
     area = np.count_nonzero(picture if gaze_only else marked)
     is_marked = regions > 0 or bool(marked.any())
@@ -92,12 +92,14 @@ def combine_maps(
         for one, weight in zip(stack, weights, strict=True):
             total += np.float32(weight / sum(weights)) * one
         return total
+    result: np.ndarray
     if recipe.aggregate == "union":
-        return np.maximum.reduce(stack)
-    if recipe.aggregate == "intersection":
-        return np.minimum.reduce(stack)
-    rank = len(stack) - recipe.votes
-    result: np.ndarray = np.partition(np.stack(stack), rank, axis=0)[rank]
+        result = np.maximum.reduce(stack)
+    elif recipe.aggregate == "intersection":
+        result = np.minimum.reduce(stack)
+    else:
+        rank = len(stack) - recipe.votes
+        result = np.partition(np.stack(stack), rank, axis=0)[rank]
     return result
 
 
@@ -118,10 +120,10 @@ def blur_map(value: np.ndarray, recipe: MapRecipe, marked: np.ndarray) -> np.nda
     return result
 
 
-def quantize_map(value: np.ndarray) -> np.ndarray:
+def quantise_map(value: np.ndarray) -> np.ndarray:
     """Return 0..1 as uint8 0..255, rounded half up."""
     # Three times a sixth may be the last bit below one half: such bits must not decide.
-    levels = np.clip(value, 0, 1) * np.float32(255) + np.float32(0.5 + 1e-4)
+    levels: np.ndarray = np.clip(value, 0, 1) * np.float32(255) + np.float32(0.5 + 1e-4)
     return levels.astype(np.uint8)
 
 

@@ -138,7 +138,8 @@ def mark_highest(stack: np.ndarray) -> np.ndarray:
     """Return the pixels at or above half of each map's maximum, float32 [n,P] of 0 and 1."""
     highest = stack.max(axis=1, keepdims=True, initial=0)
     # The mean of others is a difference of sums: its last bits are no region.
-    return ((stack >= highest / 2) & (highest > 1e-6)).astype(np.float32)
+    marked: np.ndarray = (stack >= highest / 2) & (highest > 1e-6)
+    return marked.astype(np.float32)
 
 
 def measure_overlap(one: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -158,7 +159,8 @@ def standardize_maps(stack: np.ndarray) -> np.ndarray:
 
 def correlate_maps(one: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the Pearson correlation of maps of `standardize_maps`, [P] and [m,P], as [m]."""
-    return (others @ one).astype(np.float64)
+    correlation: np.ndarray = others @ one
+    return correlation.astype(np.float64)
 
 
 def divide_by_sum(stack: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ class AnnotatedImage:
 
     @property
     def stem(self) -> str:
-        """File name without extension: of the image's file, or else of the stated name."""
+        """Return the file name without extension: of the image's file, or else of its name."""
         return self.file.stem if self.file else make_file_stem(self.name)
 
 
@@ -42,7 +42,7 @@ def read_by_name(path: Path, format: str, images: Path | None) -> dict[str, list
     """
     by_name: dict[str, list[Annotation]] = {}
     for annotation in read_annotations(path, format, images):
-        by_name.setdefault(_limits.name(annotation.image, str(path)), []).append(annotation)
+        by_name.setdefault(_limits.check_name(annotation.image, str(path)), []).append(annotation)
     return by_name
 
 

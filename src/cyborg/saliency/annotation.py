@@ -17,10 +17,16 @@ class Shape:
 
     The centre of the upper left pixel is at (0.5, 0.5).
 
-    kind: `polygon` (points are the vertices; `holes` are further outlines cut out of it), `line`
-    (open polyline), `point`, `ellipse` (points: centre, then the two semi-axes as one pair;
-    rotation clockwise in degrees) or `mask` (a boolean array placed with its upper left corner at
-    `points[0]`).
+    The kinds are:
+
+    polygon: `points` are its vertices, and `holes` are further outlines cut out of it.
+    line: `points` are the vertices of an open polyline.
+    point: each of `points` is one.
+    ellipse: `points` are its centre, then its two semi-axes as one pair. `rotation` is clockwise,
+    in degrees.
+    mask: `mask` is a boolean array [h,w] whose upper left corner is at `points[0]`.
+
+    width: of lines and points, in pixels, or 0 if the format does not state it.
     """
 
     kind: Literal["polygon", "line", "point", "ellipse", "mask"]

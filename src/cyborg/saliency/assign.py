@@ -88,7 +88,7 @@ def assign_file(
         for image, row in known.items()
     ]
     checksums = {row.sha256: image for image, row in known.items()}
-    image_of = ImageMatcher(candidates, checksums).find_all(by_name, str(path))
+    image_of = ImageMatcher(candidates, checksums).match_names(by_name, str(path))
     strangers = sorted(by_name.keys() - image_of.keys())
     _report_strangers(path, sources, {known[i].source for i in image_of.values()}, strangers)
     found = []

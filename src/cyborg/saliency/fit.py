@@ -50,7 +50,7 @@ def _scale_annotation(
         raise UserError(
             sizes,
             where=place,
-            hint="one of the two ignores the EXIF rotation; store the image upright",
+            hint="one of the two ignores the EXIF rotation. Store the image upright",
         )
     if recipe.on_size == "refuse":
         raise UserError(
@@ -116,7 +116,7 @@ def _check_inside(shape: Shape, size: tuple[int, int], place: str) -> None:
     if (low < -slack).any() or (high > np.array(size) + slack).any():
         extent = f"x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
         raise UserError(
-            f"lies outside the image ({extent}; the image has {size[0]} x {size[1]} pixels)",
+            f"lies outside the image ({extent}, the image has {size[0]} x {size[1]} pixels)",
             where=place,
             hint="the annotation belongs to another image or size. `on_outside: clip` accepts it",
         )

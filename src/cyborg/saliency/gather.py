@@ -47,7 +47,7 @@ def gather_images(
         if size is None:
             unsized.append(name)
             continue
-        _limits.size(*size, f"{path}: {name}")
+        _limits.check_size(*size, f"{path}: {name}")
         fitted = fit_annotations(marks, size, recipe, path)
         found.append(AnnotatedImage(name, file, size, fitted))
     if not found:
@@ -77,7 +77,7 @@ def _find_files(images: Path, names: list[str], path: Path) -> dict[str, Path]:
     if any(re.fullmatch(r"[0-9a-f]{64}", name) for name in names):
         checksums = {sha256_file(file): inside for inside, file in files.items()}
     matcher = ImageMatcher(make_candidates(images, files), checksums)
-    return {name: files[inside] for name, inside in matcher.find_all(names, str(path)).items()}
+    return {name: files[inside] for name, inside in matcher.match_names(names, str(path)).items()}
 
 
 def _find_stated_size(annotations: list[Annotation]) -> tuple[int, int] | None:

@@ -129,4 +129,5 @@ def _find_mask_corners(shape: Shape) -> np.ndarray:
         for x, y in zip(side, rows + lower, strict=True)
     ]
     left, top = (math.floor(value + 0.5) for value in shape.points[0])
-    return np.asarray(corners, dtype=np.float64) + np.array((left, top))
+    outer: np.ndarray = np.asarray(corners, dtype=np.float64) + np.array((left, top))
+    return outer

@@ -15,12 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from cyborg.common.errors import UserError
-from cyborg.saliency.formats._limits import show
+from cyborg.saliency.formats._limits import quote_value
 from cyborg.saliency.names import IMAGE_SUFFIXES, spell_name, strip_extension
 
 
 class FoundBy(IntEnum):
-    """What of a name agreed with an image. A higher value is better evidence."""
+    """The part of a name that agreed with an image. A higher value is better evidence."""
 
     NUMBER = 0
     STEM = 1
@@ -82,7 +82,7 @@ class ImageMatcher:
             if by_number and (number := re.search(r"(\d{1,18})$", stem)):
                 self._by_number.setdefault(int(number[1]), []).append(one)
 
-    def find(self, name: str, location: str) -> str | None:
+    def match_name(self, name: str, location: str) -> str | None:
         """Return the key of the image that `name` means, or None.
 
         The first of these that finds an image decides: the path inside the folder, the file name,
@@ -91,13 +91,13 @@ class ImageMatcher:
         UserError, naming `location`, if several remain.
 
         >>> faces = [Candidate(name, name, f"set/{name}") for name in ("a/1.jpg", "b/1.jpg")]
-        >>> ImageMatcher(faces).find("C:/photos/b/1.png", "annotations.json")
+        >>> ImageMatcher(faces).match_name("C:/photos/b/1.png", "annotations.json")
         'b/1.jpg'
         """
         match = self._look_up(name)
         return _require_one(name, match, location) if match else None
 
-    def find_all(self, names: Iterable[str], location: str) -> dict[str, str]:
+    def match_names(self, names: Iterable[str], location: str) -> dict[str, str]:
         """Return the key of the image for each name of an annotation file that means one.
 
         An annotation file may cover more images than the set. Names of those others must not be
@@ -111,7 +111,7 @@ class ImageMatcher:
         one image and neither fits better.
 
         >>> faces = [Candidate(name, name, f"set/{name}") for name in ("1.jpg", "2.jpg")]
-        >>> ImageMatcher(faces).find_all(["set/1.jpg", "other/1.jpg", "other/2.jpg"], "file")
+        >>> ImageMatcher(faces).match_names(["set/1.jpg", "other/1.jpg", "other/2.jpg"], "file")
         {'set/1.jpg': '1.jpg'}
         """
         matches = {name: match for name in names if (match := self._look_up(name)) is not None}
@@ -168,7 +168,7 @@ def _has_folders(name: str) -> bool:
 def _require_one(name: str, match: Match, location: str) -> str:
     if len(match.keys) > 1:
         raise UserError(
-            f"`{show(name)}` may be the image `{match.keys[0]}` or `{match.keys[1]}`",
+            f"`{quote_value(name)}` may be the image `{match.keys[0]}` or `{match.keys[1]}`",
             where=location,
             hint="name images with their folder and extension in the annotation file",
         )
@@ -182,7 +182,7 @@ def _choose_name(key: str, matches: dict[str, Match], rivals: list[str], locatio
         if all(matches[name].is_better_than(matches[other]) for other in others):
             return name
     raise UserError(
-        f"`{show(rivals[0])}` and `{show(rivals[1])}` both mean the image `{key}`",
+        f"`{quote_value(rivals[0])}` and `{quote_value(rivals[1])}` both mean the image `{key}`",
         where=location,
         hint="remove one of them, or name images with folder and extension",
     )
@@ -217,7 +217,7 @@ def find_image(folder: Path, name: str, location: str) -> Path | None:
         stamp = folder.stat().st_mtime_ns
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror or error}", where=folder) from error
-    found = _index_folder(folder, stamp).find(name, location)
+    found = _index_folder(folder, stamp).match_name(name, location)
     return folder / found if found else None
 
 

@@ -36,7 +36,7 @@ LONGEST = 240
 
 
 def spell_name(name: str) -> Iterator[list[str]]:
-    """Yield what a stated name may mean, likeliest first: folders and a file name each.
+    """Yield the possible meanings of a stated name, likeliest first: folders and a file name.
 
     First the name as it stands. Then without URL encoding, without scheme and query (`?d=` of
     Label Studio's local storage names the file), and without the hash that Label Studio puts

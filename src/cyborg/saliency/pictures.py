@@ -30,7 +30,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         raise UserError(
             f"is not a picture that can be decoded: {str(error)[:200]}",
             where=path,
-            hint="copy or save the file again; it may be cut short",
+            hint="copy or save the file again. It may be cut short",
         ) from error
 
 
@@ -77,7 +77,9 @@ def _read_transparent(pixels: np.ndarray, path: Path) -> np.ndarray:
     seen = colour[opacity > 0]
     if opacity.min() < 1 and len(seen) and (np.ptp(seen.astype(np.int16), axis=0) <= 2).all():
         return opacity
-    return _read_colours(np.where(opacity[..., None] > 0, colour, 0), path) * opacity
+    over_black: np.ndarray = np.where(opacity[..., None] > 0, colour, 0)
+    value: np.ndarray = _read_colours(over_black, path) * opacity
+    return value
 
 
 def _read_colours(colour: np.ndarray, path: Path) -> np.ndarray:
@@ -89,4 +91,5 @@ def _read_colours(colour: np.ndarray, path: Path) -> np.ndarray:
             where=path,
             hint="save maps as grey pictures, white where saliency is high",
         )
-    return colour.mean(axis=-1, dtype=np.float32) / np.float32(255)
+    value: np.ndarray = colour.mean(axis=-1, dtype=np.float32) / np.float32(255)
+    return value

@@ -41,9 +41,9 @@ def _read_path(path: Path, format: str, images: Path | None) -> Iterator[Annotat
         reader = _recognise_file(path, readers) if format == "auto" else readers[format]
         yield from reader.read(path, images)
         return
-    whole = _recognised(path, readers)
+    whole = _list_formats(path, readers)
     if len(whole) > 1:
-        raise _report_ambiguity(path, whole)
+        raise _make_ambiguity_error(path, whole)
     if whole:
         yield from readers[whole[0]].read(path, images)
         return
@@ -60,7 +60,7 @@ def _import_readers(format: str) -> dict[str, Format]:
     return {name: FORMATS.find(name) for name in names}
 
 
-def _recognised(path: Path, readers: dict[str, Format]) -> list[str]:
+def _list_formats(path: Path, readers: dict[str, Format]) -> list[str]:
     """Return the names of the formats that recognise a file or folder.
 
     A general format counts only if no other recognises it.
@@ -75,19 +75,19 @@ def _recognised(path: Path, readers: dict[str, Format]) -> list[str]:
 
 
 def _recognise_file(path: Path, readers: dict[str, Format]) -> Format:
-    found = _recognised(path, readers)
+    found = _list_formats(path, readers)
     if not found:
         raise UserError(
             "is in no annotation format that is known",
             where=path,
-            hint=f"known: {', '.join(readers)}; --format (`format`) chooses one",
+            hint=f"known: {', '.join(readers)}. --format (`format`) chooses one",
         )
     if len(found) > 1:
-        raise _report_ambiguity(path, found)
+        raise _make_ambiguity_error(path, found)
     return readers[found[0]]
 
 
-def _report_ambiguity(path: Path, found: list[str]) -> UserError:
+def _make_ambiguity_error(path: Path, found: list[str]) -> UserError:
     return UserError(
         f"may be {' or '.join(found)}",
         where=path,
@@ -108,9 +108,9 @@ def _select_files(path: Path, readers: dict[str, Format], format: str) -> tuple[
     ]
     taken: dict[Path, str] = {}
     for file in everything:
-        found = _recognised(file, readers)
+        found = _list_formats(file, readers)
         if len(found) > 1:
-            raise _report_ambiguity(file, found)
+            raise _make_ambiguity_error(file, found)
         # Pictures beside annotation files are what was annotated, not ready-made maps.
         if found and (format != "auto" or not readers[found[0]].general):
             taken[file] = found[0]

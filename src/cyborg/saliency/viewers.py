@@ -1,4 +1,4 @@
-"""Draw what each annotator of an image marked: regions, ready-made maps and gaze."""
+"""Draw the marks of each annotator of an image: regions, ready-made maps and gaze."""
 
 from __future__ import annotations
 
@@ -178,7 +178,8 @@ def draw_viewer(viewer: Viewer, size: tuple[int, int], recipe: MapRecipe) -> np.
     if viewer.fixations is None or not len(viewer.fixations):
         return drawn
     density = draw_density([viewer.fixations], [1.0], size, recipe)
-    return np.maximum(drawn, (density / density.max()).astype(np.float32))
+    value: np.ndarray = np.maximum(drawn, (density / density.max()).astype(np.float32))
+    return value
 
 
 def draw_density(

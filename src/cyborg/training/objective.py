@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from cyborg.losses._base import Loss, LossOutput
+from cyborg.losses._module import SaliencyLoss
 from cyborg.models.network import NetworkOutput
 from cyborg.training.batches import Batch
 
 
 class Objective(nn.Module):
-    """A loss as a module, whose parameters are those that the loss learns itself (mostly none).
+    """A loss of batches, whose parameters are those that the loss learns itself (mostly none).
 
     loss: a member of cyborg/losses. options: its options, as in params.yaml. image_size, map_size:
     those of the network. seed: decides the first values of the parameters.
@@ -29,15 +29,13 @@ class Objective(nn.Module):
         seed: int,
     ):
         super().__init__()
-        checked = loss.options.model_validate(options).model_dump()
-        self.loss: Callable[..., LossOutput] = partial(loss.function, **checked)
+        self.loss = SaliencyLoss(
+            loss, image_size=image_size, map_size=map_size, seed=seed, **options
+        )
         self.extras = loss.extras
-        # Side lengths of the human maps that the loss wants.
+        # Height and width of the human maps that the loss compares.
         full = loss.map_size == "images"
         self.map_size = (image_size, image_size) if full else map_size
-        self.learned: nn.Module | None = None
-        if loss.create_module is not None:
-            self.learned = loss.create_module(image_size, map_size, seed)
 
     def prepare_inputs(self, normalised: Tensor) -> Tensor:
         """Return the network's input, which requires its gradient if the loss needs it."""
@@ -55,14 +53,15 @@ class Objective(nn.Module):
         inputs: the network's input, of which `output` was computed. network: computes the output
         of other inputs, for losses that need it.
         """
-        offered = {"images": inputs, "network": network, "sample_weight": batch.weight}
-        return self.loss(
+        result: LossOutput = self.loss(
             output.logits,
             batch.labels,
             output.features,
             output.weight,
             batch.saliency,
             present=batch.present,
-            **{name: offered[name] for name in self.extras},
-            **({"learned": self.learned} if self.learned is not None else {}),
+            images=inputs,
+            network=network,
+            sample_weight=batch.weight,
         )
+        return result

@@ -9,13 +9,15 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from cyborg.common.files import replacing_file, write_json, write_text
-from cyborg.models.trained import MODEL
+from cyborg.config.cells import CellSpec
+from cyborg.models.trained import MODEL, write_description
 from cyborg.training.checkpoint import TrainingState
 from cyborg.training.machine import Environment
 
 
 def write_outcome(
     out: Path,
+    spec: CellSpec,
     state: TrainingState,
     selection: str,
     counts: dict[str, int],
@@ -28,6 +30,7 @@ def write_outcome(
     """
     with replacing_file(out / MODEL) as temporary:
         save_file(state.best, temporary, metadata={"format": "pt"})
+    write_description(out, spec.architecture, spec.classes)
     history = pd.DataFrame(state.history)
     history["selected"] = (history["epoch"] == state.selected).astype(int)
     write_text(out / "history.csv", history.to_csv(index=False, lineterminator="\n"))

@@ -23,7 +23,7 @@ from cyborg.common.seeds import create_numpy_generator, derive_seed
 from cyborg.config.pretraining import Pretraining, PretrainSpec
 from cyborg.models.autoencoder import Autoencoder
 from cyborg.models.cam import normalise_maps
-from cyborg.models.network import build
+from cyborg.models.network import build_network
 from cyborg.pack.dataset import read_images, read_manifest_rows
 from cyborg.training.checkpoint import Checkpoint, TrainingState, copy_state
 from cyborg.training.guidance import read_guiding_maps
@@ -54,7 +54,7 @@ def pretrain_cell(
     device = choose_device()
     configure_torch(device)
     options = spec.autoencoder
-    network = build(spec.architecture, classes=len(spec.classes), seed=spec.seed)
+    network = build_network(spec.architecture, classes=len(spec.classes), seed=spec.seed)
     torch.manual_seed(derive_seed(spec.seed, "decoder"))
     autoencoder = Autoencoder(network, options.image_size, options.decoder).to(device)
     training, validation = (
@@ -68,7 +68,7 @@ def pretrain_cell(
     except (MemoryError, RuntimeError) as error:
         raise explain_error(error, "variants: prepare.mentor.batch_size") from error
     counts = {"training_maps": len(training[0]), "validation_maps": len(validation[0])}
-    write_outcome(out, state, "loss", counts, describe_environment(device))
+    write_outcome(out, spec, state, "loss", counts, describe_environment(device))
 
 
 def train_autoencoder(

@@ -15,7 +15,7 @@ from cyborg.common.families import LOSSES, PREPARATIONS
 from cyborg.common.progress import ReportProgress, ignore_progress
 from cyborg.common.seeds import derive_seed
 from cyborg.config.training import Training, TrainSpec
-from cyborg.models.network import Network, NetworkOutput, build
+from cyborg.models.network import Network, NetworkOutput, build_network
 from cyborg.pack.dataset import ManifestRows, read_images, read_manifest_rows
 from cyborg.training.batches import Epochs, Samples
 from cyborg.training.checkpoint import Checkpoint, TrainingState, copy_state
@@ -55,7 +55,9 @@ def train_network(
     device = next(network.parameters()).device
     half = training.precision != "float32"
     autocast = partial(torch.autocast, device.type, PRECISION[training.precision], half)
-    forward = torch.compile(network.outputs) if training.compile else network.outputs
+    forward = network.forward_normalised
+    if training.compile:
+        forward = torch.compile(forward)
     trained = nn.ModuleList([network, objective])  # a few losses learn something, too
     optimiser = make_optimiser(trained, training)
     scaler = torch.amp.GradScaler(device.type, enabled=training.precision == "float16")
@@ -74,14 +76,14 @@ def train_network(
         trained.train()
         sums = torch.zeros(3, device=device)
 
-        for step, batches in enumerate(data.epoch(epoch), start=epoch * data.steps):
+        for step, batches in enumerate(data.draw_steps(epoch), start=epoch * data.steps):
             rate = compute_learning_rate(training, step, data.steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             count = sum(len(rows) for rows in batches)
             for rows in batches:
-                batch = data.batch(rows)
-                inputs = objective.prepare_inputs(network.normalise(batch.images))
+                batch = data.make_batch(rows)
+                inputs = objective.prepare_inputs(network.normalise_images(batch.images))
                 output = compute_output(inputs)  # once: the loss makes its map from the features
                 loss = objective(output, batch, inputs, compute_output)
                 scaler.scale(loss.total * (len(rows) / count)).backward()
@@ -132,7 +134,7 @@ def train_cell(
     device = choose_device()
     configure_torch(device)
     training, seed = spec.training, spec.seed
-    network = build(spec.architecture, classes=len(spec.classes), seed=seed)
+    network = build_network(spec.architecture, classes=len(spec.classes), seed=seed)
     size = network.image_size
     loss = LOSSES.find(spec.loss.name)
     objective = Objective(loss, spec.loss.options, size, network.map_size, seed)
@@ -169,10 +171,10 @@ def train_cell(
         raise explain_error(error, "training.batch_size") from error
     counts = {
         "training_images": len(samples),
-        "training_maps": samples.maps_given,
+        "training_maps": samples.map_count,
         "validation_images": len(validation),
     }
-    write_outcome(out, state, training.selection, counts, describe_environment(device))
+    write_outcome(out, spec, state, training.selection, counts, describe_environment(device))
 
 
 def prepare_data(

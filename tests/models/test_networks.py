@@ -99,9 +99,9 @@ def test_images_as_stored_or_in_unit_range_are_the_same():
     images = pictures(40)
     a, b = net(images), net(images.float() / 255)
     torch.testing.assert_close(a.logits, b.logits)
-    normalised = net.normalise(images)
+    normalised = net.normalise_images(images)
     torch.testing.assert_close(normalised, images.float() / 127.5 - 1)
-    assert net.outputs(normalised).logits.equal(a.logits)
+    assert net.forward_normalised(normalised).logits.equal(a.logits)
     net.double()
     assert net(images).logits.dtype == torch.float64
 
