@@ -1,4 +1,4 @@
-"""The `cyborg` command: every stage of dvc.yaml is a subcommand, and so are the tools around it."""
+"""Run the `cyborg` command: the stages of dvc.yaml and the tools around them are subcommands."""
 
 from __future__ import annotations
 
@@ -7,34 +7,45 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cyborg.common.errors import UserError
 from cyborg.common.packages import explain_missing_package
 
-# Stage: module whose function of the same name runs it, and one sentence. Nothing is imported
-# before it is needed: `cyborg --help` answers at once.
+Action = Callable[[argparse.Namespace], None]
+"""Runs a subcommand with its parsed options."""
+
+# For each stage, the module whose function of the same name runs it, and its help. Modules are
+# imported when they are needed, so that `cyborg --help` answers at once.
 STAGES = {
-    "download": ("cyborg.download.download", "fetch, draw or find the images; index them"),
+    "download": ("cyborg.download.download", "fetch, draw or find the images, and index them"),
     "rasterize": ("cyborg.saliency.rasterize", "turn annotations into one saliency map per image"),
     "split": ("cyborg.split.split", "assign images to training, validation and test"),
-    "check": ("cyborg.check.check", "audit leaks, broken files and confounds; stop where needed"),
-    "pack": ("cyborg.pack.pack", "decode and resize once into memory-mapped arrays"),
+    "check": ("cyborg.check.check", "audit the data, and stop if a test image is trained on"),
+    "pack": ("cyborg.pack.pack", "decode and resize all images and maps once"),
     "plan": ("cyborg.grid.plan", "write one specification per cell"),
-    "report": ("cyborg.results.report", "tables, statistics, figures, report.html"),
+    "report": ("cyborg.results.report", "write tables, statistics, figures and report.html"),
 }
 GRIDS = {
-    "train": "train every planned cell that is not finished (or one, with --spec)",
-    "evaluate": "score every planned cell that is not scored (or one, with --spec)",
+    "train": "train every planned cell that is not finished",
+    "evaluate": "score the test images with every trained cell that has no scores yet",
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one subcommand; return its exit code: 0, or 2 for a mistake the user can mend."""
+    """Run one subcommand and return its exit code.
+
+    The code is 0 for success, 2 for an error the user can fix, and 130 for an interruption.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(arguments).parse_args(arguments)
+    parser = create_parser(arguments)
+    options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        if options.version:
+            print(f"cyborg {find_version()}")
+        elif "run" in options:
+            options.run(options)
+        else:
+            parser.print_help()
     except UserError as error:
         print(error.text(), file=sys.stderr)
         return 2
@@ -44,60 +55,78 @@ def main(arguments: list[str] | None = None) -> int:
         print(explain_missing_package(error).text(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted. The same command continues from here", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has gone, e.g. `cyborg show | head`
+    except BrokenPipeError:  # the reader of our output has gone, as in `cyborg show | head`
         return 0
     return 0
 
 
-def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+def find_version() -> str:
+    """Return the version of the installed package, or `unknown` if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cyborg-saliency")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
+    """Return the parser of all subcommands. Those in `arguments` have all of their options."""
     parser = argparse.ArgumentParser(
         prog="cyborg",
         description="Train image classifiers with human saliency, reproducibly. "
-        "`dvc repro` runs all stages; each is a subcommand.",
+        "`dvc repro` runs all stages. Each stage is also a subcommand.",
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    def add(name: str, text: str, run: Callable[[Any], None]) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    def add(name: str, summary: str, run: Action) -> argparse.ArgumentParser:
+        description = f"{summary[0].upper()}{summary[1:]}."
+        command = commands.add_parser(name, help=summary, description=description)
         command.set_defaults(run=run)
         return command
 
-    for name, (module, text) in STAGES.items():
-        stage = add(name, text, _stage(name, module))
-        _params(stage)
+    for name, (module, summary) in STAGES.items():
+        stage = add(name, summary, make_stage_action(name, module))
+        add_params_option(stage)
         if name == "download":
             stage.add_argument(
                 "--only",
                 nargs="+",
                 metavar="NAME",
-                help="fetch or draw these sources of the catalogue, in use or not; index nothing",
+                help="only fetch or draw these sources of the catalogue, in use or not",
             )
-    for name, text in GRIDS.items():
-        grid = add(name, text, _grid(name))
-        grid.add_argument("--spec", type=Path, help="run this one cell by hand")
-    add("cell", "run the cell of a specification file", _cell).add_argument("spec", type=Path)
-    shown = add("params", "check params.yaml and print it with all defaults", _show_params)
-    shown.add_argument("--describe", action="store_true", help="describe every key instead")
-    _params(shown)
-    _params(add("sources", "list the data sets and their state on this machine", _sources))
-    add("show", "print the AUC table of the last report", _show)
-    imported = add("import-checkpoint", "convert a published checkpoint", _import_checkpoint)
-    imported.add_argument("checkpoint", type=Path, help="file of {'state_dict': ...}")
-    imported.add_argument("--architecture", required=True, help="network of the checkpoint")
-    imported.add_argument("--out", type=Path, required=True, help=".safetensors file to write")
-    for name, text in (
+    for name, summary in GRIDS.items():
+        grid = add(name, summary, make_grid_action(name))
+        grid.add_argument("--spec", type=Path, help="run only the cell of this specification")
+    cell = add("cell", "run the cell of a specification", run_one_cell)
+    cell.add_argument("spec", type=Path, help="specification, a file below plan/")
+    params = add("params", "check params.yaml and print it with all defaults", print_params)
+    params.add_argument("--describe", action="store_true", help="describe every key instead")
+    add_params_option(params)
+    sources = add("sources", "list the data sets and their state on this machine", print_sources)
+    add_params_option(sources)
+    add("show", "print the AUC table of the last report", print_auc_table)
+    checkpoint = add("import-checkpoint", "convert a published checkpoint", convert_checkpoint)
+    checkpoint.add_argument("checkpoint", type=Path, help="file of {'state_dict': ...}")
+    checkpoint.add_argument("--architecture", required=True, help="network of the checkpoint")
+    checkpoint.add_argument("--out", type=Path, required=True, help=".safetensors file to write")
+    for name, summary in (
         ("saliency", "convert any annotation export to saliency maps"),
-        ("agreement", "measure how far annotators agree"),
+        ("agreement", "measure how well annotators agree"),
     ):
-        command = add(name, text, _saliency(name))
+        command = add(name, summary, make_saliency_action(name))
         if name in arguments:  # other commands need not wait for its imports
-            _late(command, name)
+            from cyborg.saliency import commands as saliency_commands
+
+            saliency_commands.add_arguments(command, name)
     return parser
 
 
-def _params(command: argparse.ArgumentParser) -> None:
+def add_params_option(command: argparse.ArgumentParser) -> None:
+    """Add the option that names the experiment file."""
     command.add_argument(
         "--params",
         type=Path,
@@ -106,36 +135,42 @@ def _params(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _stage(name: str, module: str) -> Callable[[Any], None]:
-    def run(options: Any) -> None:
+def make_stage_action(name: str, module: str) -> Action:
+    """Return the action that runs a stage on the experiment of --params."""
+
+    def run_stage(options: argparse.Namespace) -> None:
         from cyborg.config.load import load_experiment
 
         experiment = load_experiment(options.params)
-        chosen = {"only": options.only} if "only" in options else {}
-        getattr(importlib.import_module(module), name)(experiment, **chosen)
+        further = {"only": options.only} if "only" in options else {}
+        getattr(importlib.import_module(module), name)(experiment, **further)
 
-    return run
+    return run_stage
 
 
-def _grid(kind: str) -> Callable[[Any], None]:
-    def run(options: Any) -> None:
+def make_grid_action(kind: str) -> Action:
+    """Return the action that runs all planned cells of a kind, or the one of --spec."""
+
+    def run_cells(options: argparse.Namespace) -> None:
         if options.spec:
-            _cell(options)
+            run_one_cell(options)
             return
         from cyborg.grid.run import run_grid
 
         print(run_grid(kind))
 
-    return run
+    return run_cells
 
 
-def _cell(options: Any) -> None:
+def run_one_cell(options: argparse.Namespace) -> None:
+    """Run the cell of a specification and print its folder."""
     from cyborg.grid.cell import run_cell
 
     print(run_cell(options.spec))
 
 
-def _show_params(options: Any) -> None:
+def print_params(options: argparse.Namespace) -> None:
+    """Print an experiment with all defaults, or the description of every key."""
     if options.describe:
         from cyborg.reference.members import describe_all_keys
 
@@ -145,42 +180,39 @@ def _show_params(options: Any) -> None:
 
     from cyborg.config.load import load_experiment
 
-    print(
-        yaml.safe_dump(load_experiment(options.params).model_dump(mode="json"), sort_keys=False),
-        end="",
-    )
+    values = load_experiment(options.params).model_dump(mode="json")
+    print(yaml.safe_dump(values, sort_keys=False), end="")
 
 
-def _sources(options: Any) -> None:
-    from cyborg.catalogue.listing import listing
+def print_sources(options: argparse.Namespace) -> None:
+    """Print the data sets of the catalogue and their state."""
+    from cyborg.catalogue.listing import format_listing
     from cyborg.config.load import load_experiment
 
-    print(listing(load_experiment(options.params), Path()))
+    print(format_listing(load_experiment(options.params), Path()))
 
 
-def _show(options: Any) -> None:
+def print_auc_table(options: argparse.Namespace) -> None:
+    """Print the AUC table of the last report."""
     from cyborg.results.tables import read_auc_table
 
     print(read_auc_table(Path()))
 
 
-def _import_checkpoint(options: Any) -> None:
+def convert_checkpoint(options: argparse.Namespace) -> None:
+    """Convert a published checkpoint and print the path of the result."""
     from cyborg.models.published_checkpoint import import_checkpoint
 
     import_checkpoint(options.checkpoint, options.architecture, options.out)
     print(options.out)
 
 
-def _late(command: argparse.ArgumentParser, name: str) -> None:
-    from cyborg.saliency import commands
+def make_saliency_action(name: str) -> Action:
+    """Return the action of the command `saliency` or `agreement`."""
 
-    commands.add_arguments(command, name)
-
-
-def _saliency(name: str) -> Callable[[Any], None]:
-    def run(options: Any) -> None:
+    def run_command(options: argparse.Namespace) -> None:
         from cyborg.saliency import commands
 
         commands.run_command(options, name)
 
-    return run
+    return run_command

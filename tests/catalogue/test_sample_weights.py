@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cyborg.catalogue.members import Member, members
+from cyborg.catalogue.members import Member, list_members
 from cyborg.catalogue.rows import COLUMNS
-from cyborg.catalogue.sample_weights import sample_weights
-from cyborg.catalogue.sources import Source, catalogue
+from cyborg.catalogue.sample_weights import read_sample_weights
+from cyborg.catalogue.sources import Source, read_catalogue
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.config.experiment import Experiment
 from cyborg.download.download import download
@@ -47,7 +47,7 @@ def read(root: Path, text: str | bytes | None, names: list[str] = NAMES) -> dict
     (root / "data/raw").mkdir(parents=True, exist_ok=True)
     if text is not None:
         (root / FILE).write_bytes(text.encode() if isinstance(text, str) else text)
-    return sample_weights([member(name) for name in names], [source()], root)
+    return read_sample_weights([member(name) for name in names], [source()], root)
 
 
 def mistakes(root: Path, text: str | bytes | None) -> list[UserError]:
@@ -136,7 +136,7 @@ def test_all_mistakes_of_all_files_up_to_a_number(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(HEADER + "".join(f"{k}.png,1\n" for k in range(25)))
     (tmp_path / "data/raw/t.csv").write_text(f"{HEADER}x.png,0\n")
     with pytest.raises(UserErrors) as caught:
-        sample_weights(
+        read_sample_weights(
             [member("a.png"), member("x.png", "t")],
             [source(), source("t", weights="data/raw/t.csv"), source("u", weights="")],
             tmp_path,
@@ -155,12 +155,15 @@ def test_images_that_the_list_leaves_out_are_passed_over(tmp_path: Path) -> None
     row = replace(source(), label="listed", list="data/raw/l.csv")
     for role, expected in (("train", {"s/1.png": 5}), ("validation", {"s/2.png": 6})):
         taken = replace(row, role=role)
-        assert sample_weights(members(taken, tmp_path, CLASSES), [taken], tmp_path) == expected
+        assert (
+            read_sample_weights(list_members(taken, tmp_path, CLASSES), [taken], tmp_path)
+            == expected
+        )
     taken = replace(row, role="train")
     for name in ("3.png", "../l.csv", "../s/1.png", "3" * 300):
         (tmp_path / FILE).write_text(f"{HEADER}1.png,5\n{name},6\n")
         with pytest.raises(UserErrors, match="is no image of `s`"):
-            sample_weights(members(taken, tmp_path, CLASSES), [taken], tmp_path)
+            read_sample_weights(list_members(taken, tmp_path, CLASSES), [taken], tmp_path)
 
 
 @given(
@@ -284,7 +287,7 @@ def test_weights_go_from_the_file_into_the_gradient(
 
 def test_shipped_phantoms_bring_their_weights(tmp_path: Path) -> None:
     """Every phantom row of the catalogue names the file that drawing it writes."""
-    shipped = catalogue(REPOSITORY / "data/sources.csv")
+    shipped = read_catalogue(REPOSITORY / "data/sources.csv")
     for row in shipped.values():
         drawn = row.access == "phantom"
         assert row.weights == (f"{row.path}/weights.csv" if drawn else "")

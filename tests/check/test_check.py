@@ -27,7 +27,7 @@ from cyborg.check.confounds import (
 from cyborg.common.errors import UserErrors
 from cyborg.common.tables import MANIFEST_TABLE
 from cyborg.config.experiment import Experiment, Phantom
-from cyborg.phantom.draw import phantom_image
+from cyborg.phantom.draw import draw_phantom_image
 from cyborg.split.duplicates import Thumbnails, find_near_duplicates, find_near_hashes
 
 EXPERIMENT: dict[str, Any] = {
@@ -329,7 +329,7 @@ def test_phantom_faces_are_not_accused(tmp_path: Path, size: int) -> None:
     for name, generator in (("phantom_real", ""), ("phantom_warping", "warping")):
         source = Source(name, "x", generator, access="phantom", count=30)
         for k in range(30):
-            image = Image.fromarray(phantom_image(source, Phantom(size=size), k)[0])
+            image = Image.fromarray(draw_phantom_image(source, Phantom(size=size), k)[0])
             file = f"{name}_{k}.png"
             image.save(tmp_path / file)
             table.append({"image": file, "hash": str(imagehash.phash(image))})
@@ -362,7 +362,7 @@ def test_changed_copies_are_found(tmp_path: Path, change: str) -> None:
 def _portrait() -> bytes:
     source = Source("phantom_real", "x", "", access="phantom", count=1)
     buffer = io.BytesIO()
-    Image.fromarray(phantom_image(source, Phantom(size=128), 0)[0]).save(buffer, "PNG")
+    Image.fromarray(draw_phantom_image(source, Phantom(size=128), 0)[0]).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 import signal
@@ -15,7 +14,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -36,77 +34,8 @@ from cyborg.common.files import sha256_bytes, sha256_file
 from cyborg.config.experiment import Experiment
 from cyborg.download import archives, checksums
 from cyborg.download.download import download
-from cyborg.download.fetch import Fetched, FetchError, fetch
-
-BLOCK = 1 << 16
-CONTENT = np.random.default_rng(0).bytes(10 * BLOCK + 1000)
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Serves `files`; `faults` are taken one per request, then it behaves."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {}
-        self.faults: list[Callable[[Handler, bytes], bool]] = []
-        self.requests: list[tuple[str, str]] = []
-        self.tag = '"v1"'
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{name}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """HTTP with Range and If-Range."""
-
-    server: Server
-
-    def do_GET(self) -> None:
-        name = self.path.lstrip("/")
-        asked = self.headers.get("Range", "")
-        self.server.requests.append((name, asked))
-        if name not in self.server.files:
-            self.send_error(404)
-            return
-        data = self.server.files[name]
-        if self.server.faults and self.server.faults.pop(0)(self, data):
-            return
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        if asked and self.headers.get("If-Range") not in (None, self.server.tag):
-            start = 0
-        if start >= len(data) > 0:
-            self.send_error(416)
-            return
-        self.begin(206 if start else 200, data, start)
-        self.wfile.write(data[start:])
-
-    def begin(self, status: int, data: bytes, start: int = 0, kind: str = "image/png") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data) - start))
-        self.send_header("Content-Type", kind)
-        if self.server.tag:
-            self.send_header("ETag", self.server.tag)
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def cut(after: int) -> Callable[[Handler, bytes], bool]:
-    """Announce all, send some, hang up."""
-
-    def fault(handler: Handler, data: bytes) -> bool:
-        handler.begin(200, data)
-        handler.wfile.write(data[:after])
-        handler.close_connection = True
-        return True
-
-    return fault
+from cyborg.download.fetch import FetchedFile, FetchError, fetch_file
+from file_server import BLOCK, CONTENT, DIGEST, Handler, Server, cut, serving
 
 
 def status(code: int) -> Callable[[Handler, bytes], bool]:
@@ -125,11 +54,8 @@ def web_page(handler: Handler, data: bytes) -> bool:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
-        running.files["a.bin"] = CONTENT
+    with serving() as running:
         yield running
-        running.shutdown()
 
 
 def left(folder: Path) -> list[str]:
@@ -141,16 +67,16 @@ def left(folder: Path) -> list[str]:
 
 def test_a_file_arrives_whole(server: Server, tmp_path: Path) -> None:
     target = tmp_path / "deep/a.bin"
-    assert fetch([server.url("a.bin")], target) == Fetched(DIGEST, len(CONTENT))
+    assert fetch_file([server.url("a.bin")], target) == FetchedFile(DIGEST, len(CONTENT))
     assert target.read_bytes() == CONTENT
     assert left(target.parent) == ["a.bin"]
 
 
 def test_a_cut_connection_is_resumed(server: Server, tmp_path: Path) -> None:
     server.faults = [cut(2 * BLOCK + 9)]
-    fetch([server.url("a.bin")], tmp_path / "a.bin", wait=0)
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin", wait=0)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
-    assert server.requests == [("a.bin", ""), ("a.bin", f"bytes={2 * BLOCK}-")]
+    assert server.requests == [("a.bin", ""), ("a.bin", f"bytes={2 * BLOCK + 9}-")]
 
 
 def test_progress_renews_patience(server: Server, tmp_path: Path) -> None:
@@ -162,17 +88,17 @@ def test_progress_renews_patience(server: Server, tmp_path: Path) -> None:
         return True
 
     server.faults = [cut(BLOCK)] + [again] * 8  # nine cuts, three attempts
-    fetch([server.url("a.bin")], tmp_path / "a.bin", attempts=3, wait=0, sha256=DIGEST)
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin", attempts=3, wait=0, sha256=DIGEST)
     assert len(server.requests) == 10
 
 
 def test_a_later_call_resumes(server: Server, tmp_path: Path) -> None:
     server.faults = [cut(2 * BLOCK + 9)]
     with pytest.raises(FetchError, match="IncompleteRead"):
-        fetch([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
+        fetch_file([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
     assert left(tmp_path) == ["a.bin.part", "a.bin.part.json"]
-    fetch([server.url("a.bin")], tmp_path / "a.bin")
-    assert server.requests[-1] == ("a.bin", f"bytes={2 * BLOCK}-")
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin")
+    assert server.requests[-1] == ("a.bin", f"bytes={2 * BLOCK + 9}-")
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
@@ -180,16 +106,16 @@ def test_another_version_is_not_appended(server: Server, tmp_path: Path) -> None
     """The checksum is unknown, so only the server's tag can tell."""
     server.faults = [cut(2 * BLOCK + 9)]
     with pytest.raises(FetchError):
-        fetch([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
+        fetch_file([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
     server.files["a.bin"], server.tag = CONTENT[::-1], '"v2"'
-    fetch([server.url("a.bin")], tmp_path / "a.bin")
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin")
     assert (tmp_path / "a.bin").read_bytes() == CONTENT[::-1]
 
 
 def test_without_a_tag_it_starts_over(server: Server, tmp_path: Path) -> None:
     server.tag = ""
     server.faults = [cut(2 * BLOCK + 9)]
-    fetch([server.url("a.bin")], tmp_path / "a.bin", wait=0)
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin", wait=0)
     assert [asked for _, asked in server.requests] == ["", ""]
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
@@ -197,25 +123,25 @@ def test_without_a_tag_it_starts_over(server: Server, tmp_path: Path) -> None:
 def test_a_bad_part_is_thrown_away(server: Server, tmp_path: Path) -> None:
     server.faults = [cut(2 * BLOCK + 9)]
     with pytest.raises(FetchError):
-        fetch([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
+        fetch_file([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
     (tmp_path / "a.bin.part").write_bytes(b"x" * BLOCK)
-    fetch([server.url("a.bin")], tmp_path / "a.bin", sha256=DIGEST)
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin", sha256=DIGEST)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 def test_a_part_longer_than_the_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
     server.faults = [cut(2 * BLOCK + 9)]
     with pytest.raises(FetchError):
-        fetch([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
+        fetch_file([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
     (tmp_path / "a.bin.part").write_bytes(CONTENT + b"more")
-    fetch([server.url("a.bin")], tmp_path / "a.bin")
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin")
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
 def test_passing_faults_are_retried(server: Server, tmp_path: Path, code: int) -> None:
     server.faults = [status(code), status(code)]
-    fetch([server.url("a.bin")], tmp_path / "a.bin", attempts=3, wait=0)
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin", attempts=3, wait=0)
     assert len(server.requests) == 3
 
 
@@ -232,14 +158,14 @@ def test_waits_grow_and_the_server_may_name_them(
     waits: list[float] = []
     monkeypatch.setattr("cyborg.download.fetch.time.sleep", waits.append)
     server.faults = [status(503), status(503), status(503), busy]
-    fetch([server.url("a.bin")], tmp_path / "a.bin", wait=2)
+    fetch_file([server.url("a.bin")], tmp_path / "a.bin", wait=2)
     assert waits == [2, 4, 8, 7]
 
 
 def test_patience_ends(server: Server, tmp_path: Path) -> None:
     server.faults = [status(503)] * 9
     with pytest.raises(FetchError, match=r"HTTP 503 \(3 attempts\)"):
-        fetch([server.url("a.bin")], tmp_path / "a.bin", attempts=3, wait=0)
+        fetch_file([server.url("a.bin")], tmp_path / "a.bin", attempts=3, wait=0)
     assert len(server.requests) == 3
     assert left(tmp_path) == []
 
@@ -247,10 +173,10 @@ def test_patience_ends(server: Server, tmp_path: Path) -> None:
 def test_mirrors_in_turn(server: Server, tmp_path: Path) -> None:
     server.files["wrong.bin"] = b"other"
     mirrors = [server.url(name) for name in ("none.bin", "wrong.bin", "a.bin")]
-    fetch(mirrors, tmp_path / "a.bin", sha256=DIGEST)
+    fetch_file(mirrors, tmp_path / "a.bin", sha256=DIGEST)
     assert [name for name, _ in server.requests] == ["none.bin", "wrong.bin", "a.bin"]
     with pytest.raises(FetchError) as caught:
-        fetch(mirrors[:2], tmp_path / "b.bin", sha256=DIGEST)
+        fetch_file(mirrors[:2], tmp_path / "b.bin", sha256=DIGEST)
     assert "none.bin: HTTP 404" in caught.value.what
     assert f"wrong.bin: its sha256 is {sha256_bytes(b'other')}, not {DIGEST}" in caught.value.what
 
@@ -258,7 +184,7 @@ def test_mirrors_in_turn(server: Server, tmp_path: Path) -> None:
 def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"what stood here before")
     with pytest.raises(FetchError, match="its sha256 is"):
-        fetch([server.url("a.bin")], tmp_path / "a.bin", sha256="0" * 64)
+        fetch_file([server.url("a.bin")], tmp_path / "a.bin", sha256="0" * 64)
     assert left(tmp_path) == ["a.bin"]
     assert (tmp_path / "a.bin").read_bytes() == b"what stood here before"
     assert len(server.requests) == 1
@@ -266,7 +192,7 @@ def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None
 
 def test_a_wrong_size_is_refused_before_it_is_fetched(server: Server, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="has 656360 bytes, not 5"):
-        fetch([server.url("a.bin")], tmp_path / "a.bin", size=5)
+        fetch_file([server.url("a.bin")], tmp_path / "a.bin", size=5)
     assert left(tmp_path) == []
 
 
@@ -277,21 +203,21 @@ def test_what_is_no_file(server: Server, tmp_path: Path, content: bytes | None) 
     else:
         server.files["a.bin"] = content
     with pytest.raises(FetchError, match=r"a web page|is empty"):
-        fetch([server.url("a.bin")], tmp_path / "a.bin", wait=0)
+        fetch_file([server.url("a.bin")], tmp_path / "a.bin", wait=0)
     assert left(tmp_path) == []
 
 
 def test_no_server(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="2 attempts"):
-        fetch(["http://127.0.0.1:1/a.bin"], tmp_path / "a.bin", attempts=2, wait=0)
+        fetch_file(["http://127.0.0.1:1/a.bin"], tmp_path / "a.bin", attempts=2, wait=0)
     with pytest.raises(FetchError, match=r"https://\[x"):
-        fetch(["https://[x"], tmp_path / "a.bin", wait=0)
+        fetch_file(["https://[x"], tmp_path / "a.bin", wait=0)
 
 
 def test_an_unwritable_folder(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        fetch([server.url("a.bin")], tmp_path / "file/a.bin")
+        fetch_file([server.url("a.bin")], tmp_path / "file/a.bin")
 
 
 @pytest.mark.parametrize("works", [True, False])
@@ -309,18 +235,18 @@ def test_google_drive_goes_through_gdown(
 
     monkeypatch.setattr(gdown, "download", stand_in)
     if works:
-        got = fetch(["https://drive.google.com/uc?id=x"], tmp_path / "a.bin")
-        assert got == Fetched(DIGEST, len(CONTENT))
+        got = fetch_file(["https://drive.google.com/uc?id=x"], tmp_path / "a.bin")
+        assert got == FetchedFile(DIGEST, len(CONTENT))
     else:
         with pytest.raises(FetchError, match="quota"):
-            fetch(["https://drive.google.com/uc?id=x"], tmp_path / "a.bin")
+            fetch_file(["https://drive.google.com/uc?id=x"], tmp_path / "a.bin")
 
 
 SLOW = """
 import sys
 from pathlib import Path
-from cyborg.download.fetch import fetch
-fetch([sys.argv[1]], Path(sys.argv[2]))
+from cyborg.download.fetch import fetch_file
+fetch_file([sys.argv[1]], Path(sys.argv[2]))
 """
 
 
@@ -348,7 +274,7 @@ def test_a_killed_process_leaves_a_part_that_is_resumed(server: Server, tmp_path
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not target.exists()
-    fetch([server.url("a.bin")], target)
+    fetch_file([server.url("a.bin")], target)
     assert target.read_bytes() == big
 
 
@@ -394,7 +320,7 @@ MAKERS: dict[str, Callable[[Path, Files], Path]] = {
 def unpacked(archive: Path, **options: Any) -> Files:
     folder = archive.parent / "out"
     folder.mkdir()
-    archives.unpack(archive, folder, **options)
+    archives.unpack_archive(archive, folder, **options)
     return {
         str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()
     }  # fmt: skip
@@ -433,10 +359,11 @@ def test_names_that_leave_the_folder(tmp_path: Path, ending: str, name: str) -> 
 def test_no_name_leaves_the_folder(name: str) -> None:
     folder = Path("/somewhere/out")
     try:
-        target = archives._target(Path("a.zip"), folder, name)
+        target = archives._find_target(Path("a.zip"), folder, name)
     except UserError:
         return
     assert os.path.commonpath([os.path.normpath(target), folder]) == str(folder)
+    assert target != folder  # a file has a name
 
 
 @pytest.mark.parametrize(
@@ -490,7 +417,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = zipped(tmp_path / "a.zip", GOOD)
     usage = type("Usage", (), {"free": 10})
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(UserError, match="needs 1002 bytes, the disk has 10"):
+    with pytest.raises(UserError, match="needs 1002 bytes, and the disk has 10 left"):
         unpacked(archive)
 
 
@@ -500,7 +427,7 @@ def test_broken_archives(tmp_path: Path, ending: str) -> None:
     archive = MAKERS[ending](tmp_path / f"a.{ending}", {"a.png": noise, "b.png": noise[::-1]})
     whole = bytearray(archive.read_bytes())
     archive.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"cannot be unpacked|neither a zip nor"):
+    with pytest.raises(UserError, match=r"is cut short|is damaged or cut short|without its end"):
         unpacked(archive)
 
 
@@ -511,7 +438,7 @@ def test_a_flipped_bit(tmp_path: Path, ending: str) -> None:
     whole = bytearray(archive.read_bytes())
     whole[len(whole) // 2] ^= 1
     archive.write_bytes(whole)
-    with pytest.raises(UserError, match="cannot be unpacked"):
+    with pytest.raises(UserError, match="is damaged or cut short"):
         unpacked(archive)
 
 
@@ -620,7 +547,7 @@ def test_a_recorded_checksum_is_held(server: Server, tmp_path: Path) -> None:
     server.files["x.zip"] = zipped(tmp_path / "y.zip", {f"in/{k}.png": png(k) for k in (7, 8)}
                                    ).read_bytes()  # fmt: skip
     download(wanted(), root)
-    assert checksums.read(root)["fake"].sha256 == sha256_bytes(server.files["x.zip"])
+    assert checksums.read_checksums(root)["fake"].sha256 == sha256_bytes(server.files["x.zip"])
 
 
 def test_a_new_checksum_in_the_catalogue_fetches_anew(server: Server, tmp_path: Path) -> None:
@@ -631,7 +558,7 @@ def test_a_new_checksum_in_the_catalogue_fetches_anew(server: Server, tmp_path: 
                           "sha256": sha256_bytes(server.files["x.zip"]), "count": "3"})  # fmt: skip
     download(wanted(), root)
     assert len(pd.read_parquet(root / "data/images.parquet")) == 4
-    assert checksums.read(root)["fake"].bytes == len(server.files["x.zip"])
+    assert checksums.read_checksums(root)["fake"].bytes == len(server.files["x.zip"])
 
 
 def test_pulled_data_need_no_network(server: Server, tmp_path: Path) -> None:
@@ -641,7 +568,7 @@ def test_pulled_data_need_no_network(server: Server, tmp_path: Path) -> None:
     (root / "data/checksums.csv").unlink()
     download(wanted(), root)
     assert len(server.requests) == 1
-    assert checksums.read(root)["fake"].sha256 == sha256_bytes(server.files["x.zip"])
+    assert checksums.read_checksums(root)["fake"].sha256 == sha256_bytes(server.files["x.zip"])
 
 
 def test_an_archive_that_was_brought(server: Server, tmp_path: Path) -> None:
@@ -650,7 +577,7 @@ def test_an_archive_that_was_brought(server: Server, tmp_path: Path) -> None:
     download(wanted(), root)
     assert len(pd.read_parquet(root / "data/images.parquet")) == 3
     assert (root / "data/raw/fake.zip").is_file()
-    assert checksums.read(root)["fake"].file == "fake.zip"
+    assert checksums.read_checksums(root)["fake"].file == "fake.zip"
 
 
 def test_a_brought_archive_is_verified(server: Server, tmp_path: Path) -> None:
@@ -688,7 +615,7 @@ def test_a_single_image(server: Server, tmp_path: Path) -> None:
 
 def test_what_is_neither_archive_nor_image(server: Server, tmp_path: Path) -> None:
     root = project(tmp_path, FAKE | {"url": server.url("a.bin"), "path": "data/fetched/fake"})
-    assert "neither an archive nor an image" in failure(root)
+    assert "neither an archive (zip, tar, 7z) nor an image" in failure(root)
     assert left(root / "data/fetched") == []
     assert not (root / "data/checksums.csv").exists()  # nothing useful came: nothing to hold
 
@@ -739,8 +666,9 @@ def test_everything_that_can_be_done_is_done(server: Server, tmp_path: Path) -> 
     text = failure(root, wanted("real", "gate", "hand", "own", "gone", "fake"))
     assert text.count("error:") == 4
     for words in ("`gate` needs an agreement", "page: https://g.org", "licence: CC0",
-                  "`hand` has to be got by hand", "put (or link) the images at data/raw/hand",
-                  "`own` is local and is not here", "none.zip: HTTP 404"):  # fmt: skip
+                  "`hand` has to be downloaded by hand",
+                  "put (or link) the images at data/raw/hand", "`own` is local and is not here",
+                  "none.zip: HTTP 404"):  # fmt: skip
         assert words in text
     assert (root / "data/fetched/fake/in/0.png").is_file()
     assert not (root / "data/images.parquet").exists()
@@ -788,9 +716,19 @@ def test_only_as_a_command(
 def test_leftovers_are_swept(server: Server, tmp_path: Path) -> None:
     """What a killed run left half made must not get into the cache."""
     root = hosted(server, tmp_path)
-    (root / "data/fetched/.fake.x8s").mkdir(parents=True)
+    (root / "data/fetched/.fake.new").mkdir(parents=True)
     download(wanted(), root)
     assert left(root / "data/fetched") == ["fake"]
+    (root / "data/fetched/.fake.old").mkdir()  # killed after the second rename
+    download(wanted(), root)
+    assert left(root / "data/fetched") == ["fake"]
+    (root / "data/fetched/fake").rename(root / "data/fetched/.fake.old")  # killed between the two
+    download(wanted(), root)
+    assert left(root / "data/fetched") == ["fake"]
+    assert len(server.requests) == 1
+    (root / "data/fetched/.snapshot").mkdir()  # made by another program, such as a file server
+    download(wanted(), root)
+    assert left(root / "data/fetched") == [".snapshot", "fake"]
 
 
 def test_a_broken_image_is_a_row_with_a_problem(tmp_path: Path) -> None:
@@ -869,23 +807,23 @@ def test_broken_checksums_are_named(tmp_path: Path, text: str, where: str) -> No
     (tmp_path / "data").mkdir()
     (tmp_path / "data/checksums.csv").write_text(text)
     with pytest.raises(UserError) as caught:
-        checksums.read(tmp_path)
+        checksums.read_checksums(tmp_path)
     assert str(caught.value.where) == where
 
 
 def test_checksums_are_sorted(tmp_path: Path) -> None:
     for name in ("b", "c", "a", "b"):
-        checksums.record(tmp_path, checksums.Checksum(name, "x.zip", DIGEST, 3))
+        checksums.record_checksum(tmp_path, checksums.Checksum(name, "x.zip", DIGEST, 3))
     lines = (tmp_path / "data/checksums.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["name", "a", "b", "c"]
 
 
 def test_a_linked_folder_is_pointed_out(tmp_path: Path):
     """DVC does not look through it, so that changes would go unnoticed."""
-    from cyborg.download.download import _linked
+    from cyborg.download.download import _find_link
 
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "data/raw").mkdir(parents=True)
     (tmp_path / "data/raw/faces").symlink_to(tmp_path / "elsewhere")
-    assert _linked(tmp_path, Path("data/raw/faces/ffhq")) == Path("data/raw/faces")
-    assert _linked(tmp_path, Path("data/raw")) is None
+    assert _find_link(tmp_path, Path("data/raw/faces/ffhq")) == Path("data/raw/faces")
+    assert _find_link(tmp_path, Path("data/raw")) is None

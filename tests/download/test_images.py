@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cyborg.catalogue.members import Member, members
-from cyborg.catalogue.related import groups
+from cyborg.catalogue.members import Member, list_members
+from cyborg.catalogue.related import find_groups
 from cyborg.catalogue.rows import Related
-from cyborg.catalogue.sources import Source, catalogue
+from cyborg.catalogue.sources import Source, read_catalogue
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import sha256_bytes
 from cyborg.download import index as images
-from cyborg.download.describe import describe
-from cyborg.download.index import index
+from cyborg.download.describe import describe_image
+from cyborg.download.index import index_images
 from paths import REPOSITORY, SHARED
 
 FACES = SHARED / "data/faces"
@@ -63,7 +63,7 @@ def test_every_column_of_a_jpeg(tmp_path: Path) -> None:
     table = [[16] * 64, [99] * 64]
     path = saved(tmp_path / "a.jpg", picture(), qtables=table, subsampling="4:2:0",
                  progressive=True, icc_profile=b"profile")  # fmt: skip
-    found = describe(str(path))
+    found = describe_image(str(path))
     assert (found.width, found.height, found.format, found.mode) == (60, 40, "JPEG", "RGB")
     assert (found.bytes, found.sha256) == (path.stat().st_size, sha256_bytes(path.read_bytes()))
     assert json.loads(found.header) == {
@@ -77,15 +77,17 @@ def test_every_column_of_a_jpeg(tmp_path: Path) -> None:
 def test_quantisation_is_the_mean_of_the_luma_table(tmp_path: Path) -> None:
     luma = list(range(1, 65))  # mean 32.5
     path = saved(tmp_path / "a.jpg", picture(), qtables=[luma, [1] * 64], subsampling="4:4:4")
-    header = json.loads(describe(str(path)).header)
+    header = json.loads(describe_image(str(path)).header)
     assert header["quantisation"] == 32.5
     assert header["subsampling"] == "4:4:4"
 
 
 def test_sixteen_bits_are_seen(tmp_path: Path) -> None:
     grey = np.asarray(picture().convert("L"))
-    deep = describe(str(saved(tmp_path / "a.png", Image.fromarray(grey.astype(np.uint16) * 257))))
-    shallow = describe(str(saved(tmp_path / "b.png", Image.fromarray(grey))))
+    deep = describe_image(
+        str(saved(tmp_path / "a.png", Image.fromarray(grey.astype(np.uint16) * 257)))
+    )
+    shallow = describe_image(str(saved(tmp_path / "b.png", Image.fromarray(grey))))
     assert json.loads(deep.header)["bits"] == 16
     assert json.loads(shallow.header)["bits"] == 8
     assert deep.hash == shallow.hash  # scaled, not clipped to white
@@ -93,12 +95,12 @@ def test_sixteen_bits_are_seen(tmp_path: Path) -> None:
 
 def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     image = picture(400, 300)
-    upright = describe(str(saved(tmp_path / "a.jpg", image, quality=95)))
+    upright = describe_image(str(saved(tmp_path / "a.jpg", image, quality=95)))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
     turned = image.transpose(Image.Transpose.ROTATE_90)
-    camera = describe(str(saved(tmp_path / "b.jpg", turned, quality=95, exif=exif)))
-    ignored = describe(str(saved(tmp_path / "c.jpg", turned, quality=95)))
+    camera = describe_image(str(saved(tmp_path / "b.jpg", turned, quality=95, exif=exif)))
+    ignored = describe_image(str(saved(tmp_path / "c.jpg", turned, quality=95)))
     assert (camera.width, camera.height) == (upright.width, upright.height) == (400, 300)
     assert json.loads(camera.header)["exif"]
     assert distance(camera.hash, upright.hash) <= 2
@@ -107,7 +109,7 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
 
 def test_the_hash_sees_the_picture_not_the_file(tmp_path: Path) -> None:
     image = picture(1024, 1024)
-    png = describe(str(saved(tmp_path / "a.png", image)))
+    png = describe_image(str(saved(tmp_path / "a.png", image)))
     alike = [
         saved(tmp_path / "a.jpg", image, quality=80),  # decoded at a quarter of its size
         saved(tmp_path / "a.webp", image, quality=80),
@@ -116,8 +118,8 @@ def test_the_hash_sees_the_picture_not_the_file(tmp_path: Path) -> None:
         saved(tmp_path / "r.png", image.convert("RGBA")),
     ]
     for path in alike:
-        assert distance(describe(str(path)).hash, png.hash) <= 4, path
-    other = describe(str(saved(tmp_path / "b.png", picture(1024, 1024, seed=1))))
+        assert distance(describe_image(str(path)).hash, png.hash) <= 4, path
+    other = describe_image(str(saved(tmp_path / "b.png", picture(1024, 1024, seed=1))))
     assert distance(other.hash, png.hash) > 10
 
 
@@ -126,7 +128,7 @@ def test_a_truncated_file_has_a_problem(tmp_path: Path, ending: str) -> None:
     path = saved(tmp_path / f"a.{ending}", picture(200, 200))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 3])
-    found = describe(str(path))
+    found = describe_image(str(path))
     assert found.problem.startswith("does not decode")
     assert "\n" not in found.problem
     assert (found.width, found.height, found.hash) == (0, 0, "")
@@ -137,7 +139,9 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("<html>not found</html>")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
-    problems = [describe(str(tmp_path / f"{n}.png")).problem for n in ("empty", "text", "gone")]
+    problems = [
+        describe_image(str(tmp_path / f"{n}.png")).problem for n in ("empty", "text", "gone")
+    ]
     assert problems == [
         "is empty",
         "does not decode: not an image, or of an unknown format",
@@ -153,7 +157,7 @@ def test_damaged_bytes_never_crash(tmp_path_factory: pytest.TempPathFactory, dat
     for _ in range(data.draw(st.integers(1, 8))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     (folder / f"b.{ending}").write_bytes(whole)
-    found = describe(str(folder / f"b.{ending}"))
+    found = describe_image(str(folder / f"b.{ending}"))
     assert bool(found.problem) != bool(found.hash)
 
 
@@ -171,7 +175,7 @@ def test_a_folder_becomes_a_table(tmp_path: Path) -> None:
     source = make("b", annotations="data/raw/b/annotations.json", segmentation="data/raw/b/maps",
                   label="synthetic", generator="gan", role="test")  # fmt: skip
     first = saved(tmp_path / "data/raw/a/z.bmp", picture()).stat().st_size
-    table = index([source, make("a")], tmp_path, CLASSES)
+    table = index_images([source, make("a")], tmp_path, CLASSES)
     assert list(table.columns) == COLUMNS
     assert list(table["image"]) == ["a/z.bmp", "b/a.jpeg", "b/broken.tiff", "b/deep/x y.PNG"]
     assert list(table["file"])[3] == "data/raw/b/deep/x y.PNG"
@@ -188,13 +192,13 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "elsewhere/deep/back").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "data/raw").mkdir(parents=True)
     (tmp_path / "data/raw/s").symlink_to(tmp_path / "elsewhere")
-    assert [m.image for m in members(make("s"), tmp_path, CLASSES)] == ["s/deep/a.png"]
+    assert [m.image for m in list_members(make("s"), tmp_path, CLASSES)] == ["s/deep/a.png"]
 
 
 def test_an_empty_folder_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "data/raw/s").mkdir(parents=True)
     with pytest.raises(UserError, match="holds no images"):
-        index([make("s")], tmp_path, CLASSES)
+        index_images([make("s")], tmp_path, CLASSES)
 
 
 def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
@@ -205,7 +209,7 @@ def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     with pytest.raises(UserError, match="is not UTF-8"):
-        members(make("s"), tmp_path, CLASSES)
+        list_members(make("s"), tmp_path, CLASSES)
 
 
 @pytest.mark.slow
@@ -213,9 +217,9 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for number in range(150):
         saved(tmp_path / f"data/raw/s/{number}.jpg", picture(seed=number))
     (tmp_path / "data/raw/s/70.jpg").write_bytes(b"broken")
-    alone = index([make("s")], tmp_path, CLASSES, workers=1)
+    alone = index_images([make("s")], tmp_path, CLASSES, workers=1)
     monkeypatch.setattr(images, "ALONE", 0.0)
-    pd.testing.assert_frame_equal(index([make("s")], tmp_path, CLASSES, workers=2), alone)
+    pd.testing.assert_frame_equal(index_images([make("s")], tmp_path, CLASSES, workers=2), alone)
 
 
 # A list in the published layout
@@ -237,7 +241,7 @@ LIST = (
 
 def test_a_published_list(tmp_path: Path) -> None:
     """Its `test` is what the epoch is chosen by: validation."""
-    found = members(published(tmp_path, LIST), tmp_path, CLASSES)
+    found = list_members(published(tmp_path, LIST), tmp_path, CLASSES)
     assert [(m.image, m.label, m.generator, m.role) for m in found] == [
         ("und/train/0_real/p1_1_real.png", "bona_fide", "", "train"),
         ("und/train/1_fake/p1_2_fake.png", "synthetic", "sg2", "train"),
@@ -253,7 +257,7 @@ def test_a_published_list(tmp_path: Path) -> None:
 def test_a_source_takes_the_rows_of_its_role(
     tmp_path: Path, role: str, expected: list[str]
 ) -> None:
-    found = members(published(tmp_path, LIST, role=role), tmp_path, CLASSES)
+    found = list_members(published(tmp_path, LIST, role=role), tmp_path, CLASSES)
     assert [m.role for m in found] == expected
 
 
@@ -261,7 +265,7 @@ def test_lists_of_other_classes(tmp_path: Path) -> None:
     source = published(
         tmp_path, "Train,LIVE,train/0_real/p1_1_real.png\nval,spoof,val/1_fake/s.jpg"
     )
-    found = members(source, tmp_path, ["live", "Spoof"])
+    found = list_members(source, tmp_path, ["live", "Spoof"])
     assert [(m.label, m.role) for m in found] == [("live", "train"), ("Spoof", "validation")]
 
 
@@ -281,7 +285,7 @@ def test_lists_of_other_classes(tmp_path: Path) -> None:
 def test_a_wrong_row_is_named(tmp_path: Path, row: str, text: str) -> None:
     source = published(tmp_path, f"{LIST}{row}\n")
     with pytest.raises(UserErrors) as caught:
-        members(source, tmp_path, CLASSES)
+        list_members(source, tmp_path, CLASSES)
     (found,) = caught.value.mistakes
     assert found.where == "data/raw/list.csv:5"
     assert text in found.what
@@ -290,7 +294,7 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: str, text: str) -> None:
 def test_many_wrong_rows_are_counted(tmp_path: Path) -> None:
     source = published(tmp_path, "".join(f"train,Real,/{k}.png\n" for k in range(25)))
     with pytest.raises(UserErrors) as caught:
-        members(source, tmp_path, CLASSES)
+        list_members(source, tmp_path, CLASSES)
     assert len(caught.value.mistakes) == 11
     assert "and 15 more rows" in caught.value.text()
 
@@ -298,7 +302,7 @@ def test_many_wrong_rows_are_counted(tmp_path: Path) -> None:
 def test_a_list_that_is_not_there(tmp_path: Path) -> None:
     source = published(tmp_path, LIST)
     with pytest.raises(UserError, match="there is no such file"):
-        members(replace(source, list="data/raw/none.csv"), tmp_path, CLASSES)
+        list_members(replace(source, list="data/raw/none.csv"), tmp_path, CLASSES)
 
 
 # Images that belong together
@@ -321,7 +325,7 @@ def test_groups_by_hand(tmp_path: Path) -> None:
     )
     pairs = Related("data/raw/s/pairs.csv", ("first", "second"))
     rows = [member("t", "c.png"), *(member("s", f"{name}.png") for name in "abdef")]
-    found = groups(rows, [make("s", related=(pairs,)), make("t")], tmp_path)
+    found = find_groups(rows, [make("s", related=(pairs,)), make("t")], tmp_path)
     assert found == {
         "s/a.png": "s/a.png", "s/b.png": "s/a.png", "t/c.png": "s/a.png",
         "s/d.png": "s/d.png", "s/e.png": "s/d.png", "s/f.png": "s/f.png",
@@ -335,7 +339,7 @@ def test_a_file_that_is_here_but_not_in_use_joins(tmp_path: Path) -> None:
     (tmp_path / "data/raw/one.csv").write_text("a,b\ns/1.png,base/x.jpg\n")
     (tmp_path / "data/raw/s/two.csv").write_text("a,b\n2.png,../base/x.jpg\n")
     related = (Related("data/raw/one.csv", ("a", "b")), Related("data/raw/s/two.csv", ("a", "b")))
-    found = groups(
+    found = find_groups(
         [member("s", "1.png"), member("s", "2.png")], [make("s", related=related)], tmp_path
     )
     assert set(found.values()) == {"s/1.png"}
@@ -356,7 +360,7 @@ def test_pairs_that_cannot_be_used(tmp_path: Path, text: str | None, message: st
         (tmp_path / "data/raw/s/pairs.csv").write_text(text)
     source = make("s", related=(Related("data/raw/s/pairs.csv", ("a", "b")),))
     with pytest.raises(UserError) as caught:
-        groups([member("s", "1.png"), member("s", "2.png")], [source], tmp_path)
+        find_groups([member("s", "1.png"), member("s", "2.png")], [source], tmp_path)
     assert message in caught.value.text()
 
 
@@ -369,7 +373,7 @@ def test_groups_are_connected_components(
     (root / "p.csv").write_text("a,b\n" + "".join(f"s/{a},s/{b}\n" for a, b in pairs))
     rows = [Member(f"s/{k}", "s", "", "", "", f"s/{k}") for k in range(10)]
     source = make("s", path="s", related=(Related("p.csv", ("a", "b")),))
-    found = groups(rows, [source], root)
+    found = find_groups(rows, [source], root)
     expected = {k: {k} for k in range(10)}
     for a, b in pairs:
         joined = expected[a] | expected[b]
@@ -385,9 +389,9 @@ def test_groups_are_connected_components(
 def test_real_faces(tmp_path: Path) -> None:
     (tmp_path / "data/raw").mkdir(parents=True)
     (tmp_path / "data/raw/faces").symlink_to(FACES)
-    known = catalogue(REPOSITORY / "data/sources.csv")
+    known = read_catalogue(REPOSITORY / "data/sources.csv")
     sources = [known["faces_ciplab_real"], known["faces_ciplab_expert"], known["faces_r3gan"]]
-    table = index(sources, tmp_path, CLASSES)
+    table = index_images(sources, tmp_path, CLASSES)
     assert [(s.name, s.count) for s in sources] == list(
         table.groupby("source").size().reindex([s.name for s in sources]).items()
     )
@@ -408,7 +412,7 @@ def test_native_files(tmp_path: Path) -> None:
     """Independent measurements of mode, size and quantisation come with the files."""
     truth = pd.read_csv(FACES / "native/index.csv")
     for row in truth.itertuples():
-        found = describe(str(FACES / str(row.path)))
+        found = describe_image(str(FACES / str(row.path)))
         assert not found.problem
         assert found.sha256 == row.sha256
         assert (found.width, found.height) == (row.original_width, row.original_height)

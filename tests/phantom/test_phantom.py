@@ -17,7 +17,7 @@ from cyborg.common.errors import UserError
 from cyborg.config.experiment import Phantom
 from cyborg.models.small_cnn import SmallCNN
 from cyborg.phantom.annotators import annotation_time
-from cyborg.phantom.draw import draw, phantom_image
+from cyborg.phantom.draw import draw_phantom_image, draw_phantoms
 from cyborg.phantom.face import PARTS, PLACES
 from cyborg.phantom.faults import FAULTS
 from cyborg.saliency.formats import coco as format_coco
@@ -41,9 +41,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_same_arguments_same_bytes_and_longer_sources_begin_alike(tmp_path):
-    draw(source(count=3), SMALL, tmp_path / "a")
-    draw(source(count=3), SMALL, tmp_path / "b")
-    draw(source(count=5), SMALL, tmp_path / "longer")
+    draw_phantoms(source(count=3), SMALL, tmp_path / "a")
+    draw_phantoms(source(count=3), SMALL, tmp_path / "b")
+    draw_phantoms(source(count=5), SMALL, tmp_path / "longer")
     a, b, longer = (digests(tmp_path / name) for name in ("a", "b", "longer"))
     assert a == b
     assert sorted(a) == [
@@ -51,8 +51,8 @@ def test_same_arguments_same_bytes_and_longer_sources_begin_alike(tmp_path):
         "annotations.json", "segmentation.json", "weights.csv",
     ]  # fmt: skip
     assert all(longer[name] == a[name] for name in a if name.endswith(".png"))
-    draw(source(count=3), Phantom(size=64, seed=1), tmp_path / "seed")
-    draw(source(count=3, name="phantom_other"), SMALL, tmp_path / "name")
+    draw_phantoms(source(count=3), Phantom(size=64, seed=1), tmp_path / "seed")
+    draw_phantoms(source(count=3, name="phantom_other"), SMALL, tmp_path / "name")
     assert not set(a.values()) & set(digests(tmp_path / "seed").values())
     assert not set(a.values()) & set(digests(tmp_path / "name").values())
 
@@ -70,7 +70,7 @@ def test_same_arguments_same_bytes_and_longer_sources_begin_alike(tmp_path):
 )
 def test_drawn_bytes_never_change(tmp_path, generator, expected):
     """The shipped results were computed on these images. Processors may round differently."""
-    draw(source(generator, count=3), SMALL, tmp_path / "faces")
+    draw_phantoms(source(generator, count=3), SMALL, tmp_path / "faces")
     drawn = hashlib.sha256()
     for file in sorted((tmp_path / "faces").iterdir()):
         drawn.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -79,8 +79,8 @@ def test_drawn_bytes_never_change(tmp_path, generator, expected):
 
 def test_drawing_again_replaces_the_folder_and_leaves_nothing_beside_it(tmp_path):
     folder = tmp_path / "faces"
-    draw(source(count=3), SMALL, folder)
-    draw(source(count=2), SMALL, folder)
+    draw_phantoms(source(count=3), SMALL, folder)
+    draw_phantoms(source(count=2), SMALL, folder)
     assert [p.name for p in tmp_path.iterdir()] == ["faces"]
     assert sorted(digests(folder)) == [
         "000000.png", "000001.png", "annotations.json", "segmentation.json", "weights.csv",
@@ -89,7 +89,7 @@ def test_drawing_again_replaces_the_folder_and_leaves_nothing_beside_it(tmp_path
 
 def test_a_failure_leaves_the_old_folder(tmp_path, monkeypatch):
     folder = tmp_path / "faces"
-    draw(source(count=2), SMALL, folder)
+    draw_phantoms(source(count=2), SMALL, folder)
     before = digests(folder)
 
     def fail(*_):
@@ -97,7 +97,7 @@ def test_a_failure_leaves_the_old_folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(phantom_module, "write_text", fail)
     with pytest.raises(UserError, match="No space left"):
-        draw(source(count=1), SMALL, folder)
+        draw_phantoms(source(count=1), SMALL, folder)
     assert digests(folder) == before
     assert [p.name for p in tmp_path.iterdir()] == ["faces"]
 
@@ -113,7 +113,7 @@ def test_a_failure_leaves_the_old_folder(tmp_path, monkeypatch):
 )
 def test_bad_rows_are_refused_before_anything_is_written(tmp_path, bad, what):
     with pytest.raises(UserError, match=what) as caught:
-        draw(source(**bad), SMALL, tmp_path / "faces")
+        draw_phantoms(source(**bad), SMALL, tmp_path / "faces")
     assert caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
@@ -121,7 +121,7 @@ def test_bad_rows_are_refused_before_anything_is_written(tmp_path, bad, what):
 def test_file_size_mode_and_metadata_say_nothing_of_the_class(tmp_path):
     sizes, headers = set(), set()
     for generator in ("", *FAULTS):
-        draw(source(generator, count=2), SMALL, tmp_path / (generator or "real"))
+        draw_phantoms(source(generator, count=2), SMALL, tmp_path / (generator or "real"))
         for file in (tmp_path / (generator or "real")).glob("*.png"):
             sizes.add(file.stat().st_size)
             with Image.open(file) as image:
@@ -137,7 +137,7 @@ def test_file_size_mode_and_metadata_say_nothing_of_the_class(tmp_path):
 def test_share_of_images_with_the_cue(generator, role, share):
     """150 draws: the share is within four standard deviations of what was asked for."""
     described = Phantom(size=48, shortcut=0.9)
-    records = [phantom_image(source(generator, role), described, k)[1] for k in range(150)]
+    records = [draw_phantom_image(source(generator, role), described, k)[1] for k in range(150)]
     seen = np.mean([record["truth"]["shortcut"] for record in records])
     assert abs(seen - share) < 4 * np.sqrt(share * (1 - share) / 150)
 
@@ -147,10 +147,10 @@ def test_a_fault_changes_its_parts_and_nothing_else(generator, monkeypatch):
     """With the fault as the only difference, pixels differ in a small part of the image alone."""
     row = source(generator)
     for number in range(3):
-        image, record, _ = phantom_image(row, Phantom(size=96), number)
+        image, record, _ = draw_phantom_image(row, Phantom(size=96), number)
         with monkeypatch.context() as patch:
             patch.setitem(FAULTS, generator, lambda part, rng, strength: part)
-            clean, _, _ = phantom_image(row, Phantom(size=96, grain_lost=0), number)
+            clean, _, _ = draw_phantom_image(row, Phantom(size=96, grain_lost=0), number)
         share = (image != clean).any(-1).mean()
         assert record["truth"]["parts"]
         assert 0.005 < share < 0.2
@@ -163,7 +163,7 @@ def test_faults_and_cue_share_one_list_of_sites_and_never_a_site():
     """Over many faces each kind of site bears both, so no list tells which of the two it is."""
     faulty, cued = set(), set()
     for number in range(80):
-        truth = phantom_image(source("blocking"), SHARED, number)[1]["truth"]
+        truth = draw_phantom_image(source("blocking"), SHARED, number)[1]["truth"]
         assert 1 <= len(truth["parts"]) <= 2
         assert not truth["shortcut"] or 1 <= len(truth["places"]) <= 2
         assert not set(truth["parts"]) & set(truth["places"])
@@ -175,7 +175,7 @@ def test_faults_and_cue_share_one_list_of_sites_and_never_a_site():
 def test_annotators_mark_shared_sites():
     marked = set()
     for number in range(40):
-        _, record, _ = phantom_image(source("blocking"), SHARED, number)
+        _, record, _ = draw_phantom_image(source("blocking"), SHARED, number)
         for said in record["annotations"]:
             names = {region["label"] for region in said["regions"]}
             assert not said["correct"] or names <= set(record["truth"]["parts"])
@@ -187,10 +187,10 @@ def test_annotators_mark_shared_sites():
 def test_a_fault_of_the_whole_image_leaves_no_region_apart(monkeypatch):
     """The map of such an image marks sites, and the fault is everywhere else as well."""
     described = Phantom(size=96, sites="shared", extent="image", strength=1.5)
-    image, record, _ = phantom_image(source("blocking"), described, 0)
+    image, record, _ = draw_phantom_image(source("blocking"), described, 0)
     monkeypatch.setitem(FAULTS, "blocking", lambda part, rng, strength: part)
     unchanged = described.model_copy(update={"grain_lost": 0.0})
-    clean, _, _ = phantom_image(source("blocking"), unchanged, 0)
+    clean, _, _ = draw_phantom_image(source("blocking"), unchanged, 0)
     changed = (image != clean).any(-1)
     assert changed.mean() > 0.9
     assert 1 <= len(record["truth"]["parts"]) <= 2
@@ -199,10 +199,12 @@ def test_a_fault_of_the_whole_image_leaves_no_region_apart(monkeypatch):
 def test_the_amplitude_of_the_cue_is_the_stated_one():
     """Twice the amplitude moves grey values twice as far; none leaves the image as it is."""
     number = next(
-        k for k in range(20) if phantom_image(source(), SHARED, k)[1]["truth"]["shortcut"]
+        k for k in range(20) if draw_phantom_image(source(), SHARED, k)[1]["truth"]["shortcut"]
     )
     images = [
-        phantom_image(source(), SHARED.model_copy(update={"cue": cue}), number)[0].astype(float)
+        draw_phantom_image(source(), SHARED.model_copy(update={"cue": cue}), number)[0].astype(
+            float
+        )
         for cue in (0.0, 0.05, 0.1)
     ]
     once, twice = (np.abs(image - images[0]).sum() for image in images[1:])
@@ -212,7 +214,7 @@ def test_the_amplitude_of_the_cue_is_the_stated_one():
 
 def test_bona_fide_faces_have_no_faulty_part_and_are_annotated_all_the_same():
     for number in range(10):
-        _, record, _ = phantom_image(source(""), SMALL, number)
+        _, record, _ = draw_phantom_image(source(""), SMALL, number)
         assert record["truth"]["parts"] == []
         assert record["truth"]["visibility"] == 0
         assert len(record["annotations"]) == SMALL.annotators
@@ -222,7 +224,7 @@ def test_bona_fide_faces_have_no_faulty_part_and_are_annotated_all_the_same():
 def test_annotators_who_are_right_mark_the_faulty_parts_and_some_are_wrong():
     right = wrong = 0
     for number in range(60):
-        _, record, _ = phantom_image(source("blocking"), SMALL, number)
+        _, record, _ = draw_phantom_image(source("blocking"), SMALL, number)
         faulty = set(record["truth"]["parts"])
         for said in record["annotations"]:
             marked = {region["label"] for region in said["regions"]}
@@ -245,7 +247,7 @@ def test_visibility_is_what_the_fault_changed(monkeypatch):
     described = SMALL.model_copy(update={"grain_lost": 0.0})
     monkeypatch.setitem(FAULTS, "warping", lambda part, rng, strength: part + 0.1)
     for number in range(3):
-        _, record, _ = phantom_image(source(), described, number)
+        _, record, _ = draw_phantom_image(source(), described, number)
         masked = record["truth"]["visibility"]
         assert 0.05 < masked <= 0.1  # the edge of a part is soft
 
@@ -261,7 +263,7 @@ def test_times_are_longer_where_the_fault_is_fainter():
 
 
 def test_weights_are_the_times_and_tell_of_the_fault(tmp_path):
-    draw(source(count=40), SMALL, tmp_path / "faces")
+    draw_phantoms(source(count=40), SMALL, tmp_path / "faces")
     table = pd.read_csv(tmp_path / "faces/weights.csv")
     assert list(table.columns) == ["image", "sample_weight"]
     images = json.loads((tmp_path / "faces/annotations.json").read_text())["images"]
@@ -279,8 +281,8 @@ def test_marked_regions_lie_where_the_fault_is():
     inside = []
     for number in range(12):
         row = source("blurring")
-        image, record, _ = phantom_image(row, Phantom(size=96), number)
-        weak, _, _ = phantom_image(row, Phantom(size=96, strength=0.01), number)
+        image, record, _ = draw_phantom_image(row, Phantom(size=96), number)
+        weak, _, _ = draw_phantom_image(row, Phantom(size=96, strength=0.01), number)
         difference = np.abs(image.astype(float) - weak).mean(-1)
         marked = np.zeros((96, 96), bool)
         for said in record["annotations"]:
@@ -295,7 +297,7 @@ def test_marked_regions_lie_where_the_fault_is():
 
 
 def test_the_format_reads_what_was_drawn(tmp_path):
-    draw(source(count=3), SMALL, tmp_path / "faces")
+    draw_phantoms(source(count=3), SMALL, tmp_path / "faces")
     file = tmp_path / "faces" / "annotations.json"
     assert format_phantom.recognise(file, file.read_bytes()[:64])
     content = json.loads(file.read_text())
@@ -346,7 +348,7 @@ FIRST = ("images", 0, "annotations", 0)
     ],
 )
 def test_broken_files_are_refused_by_place(tmp_path, path, value, where):
-    draw(source(count=2), SMALL, tmp_path / "faces")
+    draw_phantoms(source(count=2), SMALL, tmp_path / "faces")
     file = tmp_path / "faces" / "annotations.json"
     content = json.loads(file.read_text())
     _break(content, path, value)
@@ -363,7 +365,7 @@ def test_different_faces_are_no_near_duplicates():
     hashes, thumbnails = [], []
     for generator in ("", "warping", "blocking"):
         for number in range(100):
-            image = Image.fromarray(phantom_image(source(generator), SMALL, number)[0])
+            image = Image.fromarray(draw_phantom_image(source(generator), SMALL, number)[0])
             hashes.append(imagehash.phash(image).hash.ravel())
             thumbnail = np.asarray(image.convert("L").resize((16, 16)), float).ravel()
             thumbnails.append((thumbnail - thumbnail.mean()) / thumbnail.std() / 16)
@@ -407,14 +409,14 @@ def test_small_cnn_sees_43_pixels():
 def test_segmentation_is_where_the_parts_are(tmp_path):
     """COCO file: faults lie inside the parts that were made anew; every visible part is there."""
     row = source("blurring", count=6)
-    draw(row, Phantom(size=96), tmp_path / "faces")
+    draw_phantoms(row, Phantom(size=96), tmp_path / "faces")
     file = tmp_path / "faces/segmentation.json"
     assert format_coco.recognise(file, file.read_bytes()[:4096])
     read = {one.image: one for one in format_coco.read(file)}
     assert sorted(read) == [f"{n:06d}.png" for n in range(6)]
     for number, name in enumerate(sorted(read)):
-        image, record, outlines = phantom_image(row, Phantom(size=96), number)
-        weak, _, _ = phantom_image(row, Phantom(size=96, strength=0.01), number)
+        image, record, outlines = draw_phantom_image(row, Phantom(size=96), number)
+        weak, _, _ = draw_phantom_image(row, Phantom(size=96, strength=0.01), number)
         assert {region.label for region in read[name].regions} == set(outlines)
         assert {"nose", "mouth", "left_eye", "right_eye"} <= set(outlines)
         drawn = Image.new("1", (96, 96))

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from cyborg.catalogue.sources import catalogue
+from cyborg.catalogue.sources import read_catalogue
 from cyborg.config.cells import CellSpec
 from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.load import load_experiment
@@ -107,7 +107,7 @@ def test_real_sets_are_paired_as_published(cells: list[CellSpec]):
 
 
 def test_the_catalogue_knows_every_set_and_its_size():
-    rows = catalogue(REPOSITORY / "data/sources.csv")
+    rows = read_catalogue(REPOSITORY / "data/sources.csv")
     counts = {
         "und_train_original": 1821,
         "und_train_7x": 12747,

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cyborg.catalogue.members import count
-from cyborg.catalogue.sources import Source, catalogue
+from cyborg.catalogue.members import count_images
+from cyborg.catalogue.sources import Source, read_catalogue
 from cyborg.config.experiment import Experiment
 
 
-def state(source: Source, root: Path = Path()) -> str:
-    """What this machine has of a source: `ready`, `partly`, `missing` or `needs agreement`."""
-    return _state(source, root, count(source, root))
-
-
-def listing(experiment: Experiment, root: Path = Path()) -> str:
+def format_listing(experiment: Experiment, root: Path = Path()) -> str:
     """The catalogue as a table with the state of each source; `*` marks those in use."""
     wanted = set(experiment.data.list_sources())
     head = ("", "name", "label", "generator", "role", "access", "images", "state")
     lines = [head]
-    for source in catalogue(root / experiment.data.catalogue).values():
-        there = count(source, root)
+    for source in read_catalogue(root / experiment.data.catalogue).values():
+        there = count_images(source, root)
         images = f"{there}/{source.count}" if source.count else f"{there}"
         mark = "*" if source.name in wanted else ""
         kept = source.label, source.generator or "-", source.role, source.access
-        lines.append((mark, source.name, *kept, images, _state(source, root, there)))
+        lines.append((mark, source.name, *kept, images, _describe_state(source, root, there)))
     widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
     table = "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -33,7 +28,7 @@ def listing(experiment: Experiment, root: Path = Path()) -> str:
     return f"{table}\n* in use; how to get the others: column `instructions` of the catalogue"
 
 
-def _state(source: Source, root: Path, there: int) -> str:
+def _describe_state(source: Source, root: Path, there: int) -> str:
     if not there:
         part = root / ".work" / "download" / (source.store or "")
         if source.store and part.is_dir() and any(part.glob("*.part")):

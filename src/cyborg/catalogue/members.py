@@ -33,17 +33,17 @@ class Member:
     file: str
 
 
-def members(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
+def list_members(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
     """The images of a source, sorted by name.
 
     Raises UserError where there is none, UserErrors (file:row) for mistakes of a list.
     """
     if source.label == LISTED:
-        found = _listed(source, root, classes)
+        found = _read_list(source, root, classes)
     else:
         found = [
-            _member(source, inside, source.label, source.generator, source.role)
-            for inside in walk(root, source)
+            _make_member(source, inside, source.label, source.generator, source.role)
+            for inside in walk_images(root, source)
         ]
     if not found:
         raise UserError(
@@ -54,22 +54,22 @@ def members(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
     return sorted(found, key=lambda member: member.image)
 
 
-def count(source: Source, root: Path) -> int:
+def count_images(source: Source, root: Path) -> int:
     """How many images of a source there are on this machine (nothing is opened but its list)."""
     if source.label != LISTED:
-        return sum(1 for _ in walk(root, source))
+        return sum(1 for _ in walk_images(root, source))
     try:
         rows = [row.cells for row in read_csv_rows(root / source.list) if len(row.cells) == 3]
     except UserError:
         return 0
     return sum(
-        _role(cells[0], source.role) is not None
+        _choose_role(cells[0], source.role) is not None
         and (root / source.path / cells[2].lstrip("/")).is_file()
         for cells in rows
     )
 
 
-def walk(root: Path, source: Source) -> Iterator[str]:
+def walk_images(root: Path, source: Source) -> Iterator[str]:
     """Images below a source's folder, relative to it, with `/`.
 
     Links are followed. Hidden files and the folders of maps (columns `annotations` and
@@ -91,7 +91,7 @@ def walk(root: Path, source: Source) -> Iterator[str]:
                 yield (here / name).relative_to(top).as_posix()
 
 
-def _member(source: Source, inside: str, label: str, generator: str, role: str) -> Member:
+def _make_member(source: Source, inside: str, label: str, generator: str, role: str) -> Member:
     try:
         inside.encode()
     except UnicodeEncodeError:
@@ -105,7 +105,7 @@ def _member(source: Source, inside: str, label: str, generator: str, role: str) 
     )
 
 
-def _listed(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
+def _read_list(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
     """Read a list in the published layout: `split,label,/path` without header."""
     labels = {name: label for name, label in PUBLISHED.items() if label in classes}
     labels |= {label.lower(): label for label in classes}
@@ -131,7 +131,7 @@ def _listed(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
         if ".." in inside.parts or not inside.parts:
             wrong(row, f"`{path}` does not lie in {source.path}")
             continue
-        role = _role(split, source.role)
+        role = _choose_role(split, source.role)
         if role is None:
             continue
         if str(inside) in first:
@@ -143,7 +143,7 @@ def _listed(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
             continue
         named = labels[label.lower()]
         generator = source.generator if named != classes[0] else ""
-        found.append(_member(source, str(inside), named, generator, role))
+        found.append(_make_member(source, str(inside), named, generator, role))
     if len(mistakes) > SHOWN:
         more = UserError(f"and {len(mistakes) - SHOWN} more rows", where=source.list)
         mistakes = [*mistakes[:SHOWN], more]
@@ -152,7 +152,7 @@ def _listed(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
     return found
 
 
-def _role(split: str, role: str) -> str | None:
+def _choose_role(split: str, role: str) -> str | None:
     """Role of a list's row, or None where the source does not take it.
 
     A source of role `any` takes all rows; `train` and `validation` those of that split; a `test`

@@ -13,7 +13,7 @@ from cyborg.common.csv_rows import check_columns, read_csv_table
 from cyborg.common.errors import UserError
 
 
-def groups(members: Iterable[Member], sources: Iterable[Source], root: Path) -> dict[str, str]:
+def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path) -> dict[str, str]:
     """Group of each image: the first name, in sorted order, of all images joined with it.
 
     Pairs are joined transitively, also through files that are not in use or not here: two

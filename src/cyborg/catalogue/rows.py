@@ -59,7 +59,7 @@ def read_catalogue_rows(path: Path) -> list[tuple[CsvRow, dict[str, str]]]:
     return rows
 
 
-def related(text: str) -> Related:
+def parse_related(text: str) -> Related:
     """Read `file.csv:column,column`; ValueError where it is not that."""
     match = re.fullmatch(r"([^:]+):([^,:]+),([^,:]+)", text)
     if not match:
@@ -67,7 +67,7 @@ def related(text: str) -> Related:
     return Related(str(PurePosixPath(match[1])), (match[2], match[3]))
 
 
-def check(cells: dict[str, str], where: str) -> list[UserError]:
+def check_row(cells: dict[str, str], where: str) -> list[UserError]:
     """All mistakes of one row."""
     found: list[UserError] = []
 
@@ -94,19 +94,19 @@ def check(cells: dict[str, str], where: str) -> list[UserError]:
     if access == "url" and not cells["url"]:
         wrong("url", "is missing", "access `url` needs the address of a file")
     for column in ("path", "list", "annotations", "segmentation", "weights"):
-        if cells[column] and (hint := _outside(cells[column])):
+        if cells[column] and (hint := _explain_outside(cells[column])):
             wrong(column, f"`{cells[column]}` is not a path inside the project", hint)
     if not path:
         wrong("path", "is missing", f"{RAW}/… for what you bring, {FETCHED}/… otherwise")
-    elif not _outside(path):
-        found += _place(cells, where)
+    elif not _explain_outside(path):
+        found += _check_place(cells, where)
     for text in cells["related"].split():
         try:
-            file = related(text).file
+            file = parse_related(text).file
         except ValueError:
             wrong("related", f"`{text}` is not understood", "write file.csv:column,column")
         else:
-            if hint := _outside(file):
+            if hint := _explain_outside(file):
                 wrong("related", f"`{file}` is not a path inside the project", hint)
     if not re.fullmatch(r"(?i)[0-9a-f]{64}|unknown|", cells["sha256"]):
         wrong("sha256", f"`{cells['sha256']}` is no checksum", "64 hexadecimal digits or `unknown`")
@@ -119,7 +119,7 @@ def check(cells: dict[str, str], where: str) -> list[UserError]:
     return found
 
 
-def _outside(path: str) -> str | None:
+def _explain_outside(path: str) -> str | None:
     """Why a path does not stay inside the project, or None where it does."""
     if "\\" in path:
         return "write / between folders"
@@ -130,7 +130,7 @@ def _outside(path: str) -> str | None:
     return None
 
 
-def _place(cells: dict[str, str], where: str) -> list[UserError]:
+def _check_place(cells: dict[str, str], where: str) -> list[UserError]:
     """A source's folder must lie where its access says."""
     parts = PurePosixPath(cells["path"]).parts
     raw, fetched = (parts[:2] == PurePosixPath(f).parts for f in (RAW, FETCHED))

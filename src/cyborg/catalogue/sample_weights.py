@@ -19,7 +19,7 @@ LEAST, MOST = 1e-30, 1e30
 """Single precision, in which losses compute, holds these and their inverses."""
 
 
-def sample_weights(
+def read_sample_weights(
     members: Iterable[Member], sources: Iterable[Source], root: Path
 ) -> dict[str, float]:
     """Positive weight of each image that the file of its source (column `weights`) names.
@@ -39,7 +39,7 @@ def sample_weights(
         if not source.weights:
             continue
         try:
-            found = _weights(source, inside.get(source.name, []), root)
+            found = _read_weights(source, inside.get(source.name, []), root)
         except UserErrors as error:
             mistakes += error.mistakes
         except UserError as error:
@@ -51,7 +51,7 @@ def sample_weights(
     return weights
 
 
-def _weights(source: Source, inside: list[str], root: Path) -> dict[str, float]:
+def _read_weights(source: Source, inside: list[str], root: Path) -> dict[str, float]:
     """Weights of a source by the path below its folder."""
     paths: dict[str, list[str]] = {}
     for path in inside:
@@ -63,12 +63,12 @@ def _weights(source: Source, inside: list[str], root: Path) -> dict[str, float]:
     for row in _read_rows(source, root):
         where = row.location
         try:
-            name, weight = _cells(row.cells, where)
+            name, weight = _parse_row(row.cells, where)
             meant = paths.get(name, [])
-            if not meant and _left_out(source, name, root):
+            if not meant and _is_left_out(source, name, root):
                 continue
             if len(meant) != 1 or meant[0] in first:
-                raise _refused(name, where, source, meant, first, inside)
+                raise _refuse_name(name, where, source, meant, first, inside)
             weights[meant[0]], first[meant[0]] = weight, row.line
         except UserError as error:
             mistakes.append(error)
@@ -86,7 +86,7 @@ def _weights(source: Source, inside: list[str], root: Path) -> dict[str, float]:
     return weights
 
 
-def _cells(cells: list[str], where: str) -> tuple[str, float]:
+def _parse_row(cells: list[str], where: str) -> tuple[str, float]:
     """Name and weight of a row."""
     if len(cells) != 2:
         raise UserError(
@@ -105,7 +105,7 @@ def _cells(cells: list[str], where: str) -> tuple[str, float]:
     return PurePosixPath(name).as_posix(), weight
 
 
-def _left_out(source: Source, name: str, root: Path) -> bool:
+def _is_left_out(source: Source, name: str, root: Path) -> bool:
     """Whether an image is there of which the source's list takes no notice."""
     path = PurePosixPath(name)
     apart = path.is_absolute() or ".." in path.parts
@@ -117,7 +117,7 @@ def _left_out(source: Source, name: str, root: Path) -> bool:
         return False
 
 
-def _refused(
+def _refuse_name(
     name: str,
     where: str,
     source: Source,

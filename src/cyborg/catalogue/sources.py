@@ -8,8 +8,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from cyborg.catalogue import rows
-from cyborg.catalogue.rows import FETCHED, LISTED, Related
+from cyborg.catalogue.rows import (
+    FETCHED,
+    LISTED,
+    Related,
+    check_row,
+    parse_related,
+    read_catalogue_rows,
+)
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.registry import suggest_name
 
@@ -51,7 +57,7 @@ class Source:
         return parts[2] if parts[:2] == ("data", "fetched") and len(parts) > 2 else None
 
 
-def catalogue(path: str | Path) -> dict[str, Source]:
+def read_catalogue(path: str | Path) -> dict[str, Source]:
     """Read and check the catalogue; sources by name, in the order of the file.
 
     Raises UserErrors with `file:row: column` of every mistake of the file at once.
@@ -59,12 +65,12 @@ def catalogue(path: str | Path) -> dict[str, Source]:
     found: list[UserError] = []
     sources: dict[str, Source] = {}
     stores: dict[str, Source] = {}
-    for row, cells in rows.read_catalogue_rows(Path(path)):
-        mistakes = rows.check(cells, row.location)
+    for row, cells in read_catalogue_rows(Path(path)):
+        mistakes = check_row(cells, row.location)
         if mistakes:
             found += mistakes
             continue
-        source = _source(cells, row.location)
+        source = _make_source(cells, row.location)
         first = sources.setdefault(source.name, source)
         if first is not source:
             what = f"`{source.name}` is there twice"
@@ -84,14 +90,14 @@ def catalogue(path: str | Path) -> dict[str, Source]:
     return sources
 
 
-def used(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
+def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
     """The sources that the experiment's training and test sets name, sorted by name.
 
     Raises UserErrors where a name is not in the catalogue, a source's role or label does not
     fit the set, or a set lacks a class.
     """
     path = root / experiment.data.catalogue
-    known = catalogue(path)
+    known = read_catalogue(path)
     found: list[UserError] = []
     for kind, sets in (
         ("training_sets", experiment.data.training_sets),
@@ -103,10 +109,10 @@ def used(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
             for member in names:
                 if member not in known:
                     what = f"`{member}` is not in {experiment.data.catalogue}"
-                    found.append(UserError(what, where=where, hint=near(member, known)))
-            found += _roles(kind, members, where)
+                    found.append(UserError(what, where=where, hint=suggest_source(member, known)))
+            found += _check_roles(kind, members, where)
             if len(members) == len(names):
-                found += _classes(kind, members, experiment.classes, where)
+                found += _check_classes(kind, members, experiment.classes, where)
     for source in (known[name] for name in experiment.data.list_sources() if name in known):
         if source.label not in (LISTED, *experiment.classes):
             found.append(
@@ -121,25 +127,25 @@ def used(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
     return {name: known[name] for name in experiment.data.list_sources()}
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def suggest_source(name: str, known: Iterable[str]) -> str:
     """Hint for a name that is not in the catalogue."""
     like = difflib.get_close_matches(name, list(known), n=1)
     return (f"did you mean `{like[0]}`? " if like else "") + "`cyborg sources` lists all"
 
 
-def _source(cells: dict[str, str], where: str) -> Source:
+def _make_source(cells: dict[str, str], where: str) -> Source:
     values: dict[str, object] = {f.name: cells[f.name] for f in fields(Source) if f.name != "where"}
     for column in ("path", "list", "annotations", "segmentation", "weights"):
         values[column] = str(PurePosixPath(cells[column])) if cells[column] else ""
     values["url"] = tuple(cells["url"].split())
-    values["related"] = tuple(rows.related(text) for text in cells["related"].split())
+    values["related"] = tuple(parse_related(text) for text in cells["related"].split())
     digest = cells["sha256"].lower()
     values["sha256"] = digest if digest not in ("", "unknown") else None
     values["count"] = int(cells["count"]) if cells["count"] else None
     return Source(**values, where=where)  # type: ignore[arg-type]
 
 
-def _roles(kind: str, members: list[Source], where: str) -> list[UserError]:
+def _check_roles(kind: str, members: list[Source], where: str) -> list[UserError]:
     if kind == "training_sets":
         return [
             UserError(
@@ -164,11 +170,17 @@ def _roles(kind: str, members: list[Source], where: str) -> list[UserError]:
     return found
 
 
-def _classes(kind: str, members: list[Source], classes: list[str], where: str) -> list[UserError]:
-    """Training needs all classes; a test set the last class and one other."""
+def _check_classes(
+    kind: str, members: list[Source], classes: list[str], where: str
+) -> list[UserError]:
+    """Return a mistake for each class that a set lacks.
+
+    Training needs all classes. A test set needs the last class and another one.
+    """
     labels = {source.label for source in members}
     if LISTED in labels or not labels <= set(classes):
-        return []  # listed: the split stage counts; a wrong label is reported once, by `used`
+        # The split stage counts what a list holds. `find_used_sources` reports wrong labels.
+        return []
     if kind == "training_sets":
         absent = [label for label in classes if label not in labels]
     elif classes[-1] not in labels:

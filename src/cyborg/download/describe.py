@@ -18,7 +18,7 @@ HASHED = 256
 SUBSAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 
 
-class Description(NamedTuple):
+class ImageDescription(NamedTuple):
     """What is learnt from one file; columns of docs/formats.md#images."""
 
     sha256: str
@@ -32,7 +32,7 @@ class Description(NamedTuple):
     problem: str
 
 
-def describe(path: str) -> Description:
+def describe_image(path: str) -> ImageDescription:
     """Read one file: sha256, size as displayed, header features, perceptual hash, problem.
 
     Never raises for what is in the file: a decoder may fail in any way on broken bytes.
@@ -40,22 +40,23 @@ def describe(path: str) -> Description:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        return Description("", 0, 0, 0, "", "", "{}", "", f"cannot be read: {error.strerror}")
-    known = Description(hashlib.sha256(data).hexdigest(), len(data), 0, 0, "", "", "{}", "", "")
+        return ImageDescription("", 0, 0, 0, "", "", "{}", "", f"cannot be read: {error.strerror}")
+    digest = hashlib.sha256(data).hexdigest()
+    known = ImageDescription(digest, len(data), 0, 0, "", "", "{}", "", "")
     if not data:
         return known._replace(problem="is empty")
     try:
         with open_image(data) as image:
             known = known._replace(
-                format=image.format or "", mode=image.mode, header=_header(image, data)
+                format=image.format or "", mode=image.mode, header=_read_header(image, data)
             )
             width, height = displayed_size(image)
-            return known._replace(width=width, height=height, hash=_hash(image))
+            return known._replace(width=width, height=height, hash=_hash_image(image))
     except DecodeError as error:
         return known._replace(problem=f"does not decode: {error}")
 
 
-def _header(image: Image.Image, data: bytes) -> str:
+def _read_header(image: Image.Image, data: bytes) -> str:
     """What the file's header tells apart from its pixels, as JSON."""
     features: dict[str, Any] = {
         "quantisation": None,
@@ -63,7 +64,7 @@ def _header(image: Image.Image, data: bytes) -> str:
         "subsampling": None,
         "exif": "exif" in image.info,
         "icc": bool(image.info.get("icc_profile")),
-        "bits": _bits(image, data),
+        "bits": _count_bits(image, data),
     }
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         if image.quantization:
@@ -72,7 +73,7 @@ def _header(image: Image.Image, data: bytes) -> str:
     return json.dumps(features, sort_keys=True)
 
 
-def _bits(image: Image.Image, data: bytes) -> int:
+def _count_bits(image: Image.Image, data: bytes) -> int:
     """Bits per channel as stored (Pillow reduces 16-bit colour to 8 when it opens a PNG)."""
     if image.format == "PNG":
         return data[24]
@@ -81,14 +82,14 @@ def _bits(image: Image.Image, data: bytes) -> int:
     return {"1": 1, "I": 32, "F": 32}.get(image.mode, 8)
 
 
-def _hash(image: Image.Image) -> str:
+def _hash_image(image: Image.Image) -> str:
     """64-bit perceptual hash of the image as displayed; decodes the whole file."""
     image.draft("L", (HASHED, HASHED))  # JPEG: luma only, at a half, a quarter or an eighth
     image.load()
-    return str(imagehash.phash(_grey(turn_upright(image))))
+    return str(imagehash.phash(_convert_to_grey(turn_upright(image))))
 
 
-def _grey(image: Image.Image) -> Image.Image:
+def _convert_to_grey(image: Image.Image) -> Image.Image:
     if image.mode[0] not in "IF":
         return image.convert("L")
     # Pillow would clip these to 0..255.

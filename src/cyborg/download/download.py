@@ -1,4 +1,4 @@
-"""The download stage: fetch, draw or find the images of all sources in use, and index them."""
+"""Run the download stage: fetch, draw or find the images of the sources in use and index them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import multiprocessing
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,70 +14,84 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from cyborg.catalogue.members import EXTENSIONS, count, members
+from cyborg.catalogue.members import EXTENSIONS, count_images, list_members
 from cyborg.catalogue.rows import FETCHED, RAW
-from cyborg.catalogue.sources import Source, catalogue, near, used
+from cyborg.catalogue.sources import Source, find_used_sources, read_catalogue, suggest_source
 from cyborg.common.closure import hash_code
 from cyborg.common.errors import UserError, UserErrors
-from cyborg.common.files import read_json, replacing_file, replacing_folder, sha256_file, write_json
+from cyborg.common.files import read_json, replacing_folder, sha256_file, write_json, write_table
 from cyborg.common.registry import suggest_name
-from cyborg.download import archives, checksums
-from cyborg.download.fetch import FetchError, fetch
-from cyborg.download.index import index
+from cyborg.download.archives import ENDINGS, detect_kind, unpack_archive
+from cyborg.download.checksums import CHECKSUMS, Checksum, read_checksums, record_checksum
+from cyborg.download.fetch import FetchError, fetch_file
+from cyborg.download.index import index_images
 
 if TYPE_CHECKING:
     from cyborg.config.experiment import Experiment, Phantom
 
 IMAGES = Path("data/images.parquet")
 WORK = Path(".work/download")
+# Files that mark a folder of data/fetched as complete and as made by this program.
 STAMP, PHANTOM_STAMP = ".source.json", ".phantom.json"
 
 
 def download(experiment: Experiment, root: Path = Path(), only: list[str] | None = None) -> None:
-    """Make the images of every source in use available and write data/images.parquet.
+    """Make the images of every source in use available, and write data/images.parquet.
 
-    Reads the catalogue, data/raw and data/checksums.csv; writes data/fetched, data/checksums.csv
-    and, in the end, data/images.parquet (docs/formats.md#images). What is complete is left as it
-    is; what was interrupted goes on where it stopped.
+    Reads the catalogue, data/raw and data/checksums.csv. Writes data/fetched, data/checksums.csv
+    and, at the end, data/images.parquet (docs/formats.md#images). Keeps what is complete and
+    resumes what was interrupted. Never changes anything below data/raw.
 
-    only: names of sources to fetch or draw, whether in use or not; nothing is indexed then, and
-    the number of images of each is printed.
+    only: names of sources to fetch or draw, in use or not. Then nothing is indexed, and the
+    number of images of each is printed.
 
-    A source that cannot be had does not keep the others from being fetched. Raises UserErrors
-    with all that is missing or wrong, and how to get it.
+    If a source cannot be had, the others are fetched nevertheless. Raises UserErrors with
+    everything that is missing or wrong, and how to get it.
     """
-    sources = used(experiment, root) if only is None else _only(experiment, root, only)
-    with _alone(root):
-        _sweep(root)
-        mistakes: list[UserError] = []
-        failed: set[str] = set()
-        for source in sources.values():
-            if source.store in failed:
-                continue  # rows of one archive: it was tried, and said what is wrong
-            try:
-                _obtain(source, experiment.phantom, root)
-                _count(source, root, experiment.classes)
-            except UserErrors as error:
-                mistakes += error.mistakes
-            except UserError as error:
-                mistakes.append(error)
-                if not _finished(source, root):
-                    failed.add(source.store or "")
-        if mistakes:
-            raise UserErrors(mistakes)
+    if only is None:
+        sources = find_used_sources(experiment, root)
+    else:
+        sources = _find_named_sources(experiment.data.catalogue, root, only)
+    with _locked(root):
+        _sweep_fetched(root)
+        obtain_sources(sources.values(), experiment.phantom, experiment.classes, root)
         if only is None:
-            table = index(sources.values(), root, experiment.classes)
-            with replacing_file(root / IMAGES) as temporary:
-                table.to_parquet(temporary, index=False)
+            table = index_images(sources.values(), root, experiment.classes)
+            write_table(root / IMAGES, table)
         else:
             for source in sources.values():
-                print(f"{source.name}: {count(source, root)} images at {source.path}")
+                print(f"{source.name}: {count_images(source, root)} images at {source.path}")
 
 
-def _only(experiment: Experiment, root: Path, names: list[str]) -> dict[str, Source]:
-    known = catalogue(root / experiment.data.catalogue)
+def obtain_sources(
+    sources: Iterable[Source], phantom: Phantom, classes: Sequence[str], root: Path
+) -> None:
+    """Fetch, draw or find every source, and compare its number of images with the catalogue's.
+
+    Raises UserErrors with the mistakes of all sources, after every source was tried.
+    """
+    mistakes: list[UserError] = []
+    failed: set[str] = set()
+    for source in sources:
+        if source.store in failed:
+            continue  # another source of the same archive has said what is wrong
+        try:
+            _obtain_source(source, phantom, root)
+            _check_count(source, root, classes)
+        except UserErrors as error:
+            mistakes += error.mistakes
+        except UserError as error:
+            mistakes.append(error)
+            if not _is_complete(source, root):
+                failed.add(source.store or "")
+    if mistakes:
+        raise UserErrors(mistakes)
+
+
+def _find_named_sources(catalogue: str, root: Path, names: list[str]) -> dict[str, Source]:
+    known = read_catalogue(root / catalogue)
     unknown = [
-        UserError(f"`{name}` is not in {experiment.data.catalogue}", hint=near(name, known))
+        UserError(f"`{name}` is not in {catalogue}", hint=suggest_source(name, known))
         for name in sorted(set(names))
         if name not in known
     ]
@@ -87,8 +101,8 @@ def _only(experiment: Experiment, root: Path, names: list[str]) -> dict[str, Sou
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the lock of data/fetched; waits, with a word, for another download in this folder."""
+def _locked(root: Path) -> Iterator[None]:
+    """Hold the lock of data/fetched. If another download holds it, say so and wait."""
     (root / WORK).mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(root / WORK / "lock"))
     try:
@@ -96,7 +110,7 @@ def _alone(root: Path) -> Iterator[None]:
     except Timeout:
         if multiprocessing.parent_process():  # a worker that runs its parent's script again
             raise RuntimeError('call download() under `if __name__ == "__main__":`') from None
-        print("download: another one is at work in this folder; waiting for it", file=sys.stderr)
+        print("download: waiting for another download in this folder", file=sys.stderr)
         lock.acquire()
     try:
         yield
@@ -104,79 +118,86 @@ def _alone(root: Path) -> Iterator[None]:
         lock.release()
 
 
-def _sweep(root: Path) -> None:
-    """Remove what killed processes left half made in data/fetched."""
+def _sweep_fetched(root: Path) -> None:
+    """Remove the half-made folders that a killed process left in data/fetched.
+
+    These are the folders that `replacing_folder` makes beside the one that it replaces.
+    """
     (root / FETCHED).mkdir(parents=True, exist_ok=True)
-    for left in (root / FETCHED).glob(".*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for half_made in (root / FETCHED).glob(".*.new"):
+        shutil.rmtree(half_made)
+    for replaced in (root / FETCHED).glob(".*.old"):
+        folder = replaced.with_name(replaced.name.removeprefix(".").removesuffix(".old"))
+        if folder.exists():
+            shutil.rmtree(replaced)
+        else:  # killed between two renames: the new folder is lost, the old one is whole
+            replaced.rename(folder)
 
 
-def _obtain(source: Source, phantom: Phantom, root: Path) -> None:
+def _obtain_source(source: Source, phantom: Phantom, root: Path) -> None:
     """Make the folder of one source exist."""
     if source.access == "phantom":
-        _draw(source, phantom, root)
+        _draw_source(source, phantom, root)
     elif source.store:
-        _archive(source, root)
+        _obtain_archive(source, root)
     elif not (root / source.path).is_dir():
-        raise _absent(source)
-    elif linked := _linked(root, Path(source.path)):
+        raise _explain_absence(source)
+    elif link := _find_link(root, Path(source.path)):
         print(
-            f"note: {linked} is a link to a folder. DVC does not look through it: after a change "
+            f"note: {link} is a link to a folder. DVC does not look through it: after a change "
             "there, run `dvc repro --force download`. `cp -rs FOLDER data/raw` makes a folder of "
-            "links to files, whose changes it sees.",
+            "links to files, whose changes DVC sees.",
             file=sys.stderr,
         )
 
 
-def _linked(root: Path, path: Path) -> Path | None:
-    """The first part of a path, seen from the project folder, that is a link to a folder."""
+def _find_link(root: Path, path: Path) -> Path | None:
+    """Return the first part of a path, seen from the project folder, that is a link."""
     parts = [path, *path.parents][:-1]
     return next((part for part in reversed(parts) if (root / part).is_symlink()), None)
 
 
-def _absent(source: Source) -> UserError:
-    """What to do for a source that only a person can get."""
-    where_to = f"put (or link) the images at {source.path}"
+def _explain_absence(source: Source) -> UserError:
+    """Say how to get a source that the program cannot fetch."""
+    action = f"put (or link) the images at {source.path}"
     if source.store:
-        where_to = f"put the archive at {RAW}/{source.store}.zip (or .7z, .tar, .tar.gz …)"
-    kinds = {"gated": "needs an agreement", "manual": "has to be got by hand", "local": "is local"}
+        action = f"put the archive at {RAW}/{source.store}.zip (or .7z, .tar, .tar.gz …)"
+    reasons = {
+        "gated": "needs an agreement",
+        "manual": "has to be downloaded by hand",
+        "local": "is local",
+    }
     page = f"\n  page: {' '.join(source.url)}" if source.url else ""
-    how = f"\n  {source.instructions}" if source.instructions else ""
+    instructions = f"\n  {source.instructions}" if source.instructions else ""
     terms = f"\n  licence: {source.licence or 'unknown'}"
     if source.access == "local" and not source.licence:
-        terms = ""  # one's own
+        terms = ""  # the user's own images
     return UserError(
-        f"`{source.name}` {kinds[source.access]} and is not here",
+        f"`{source.name}` {reasons[source.access]} and is not here",
         where=source.where,
-        hint=f"{where_to}{how}{page}{terms}",
+        hint=f"{action}{instructions}{page}{terms}",
     )
 
 
-def _archive(source: Source, root: Path) -> None:
-    """Fetch (or find in data/raw) the file of a source, verify and unpack it."""
+def _obtain_archive(source: Source, root: Path) -> None:
+    """Find the file of a source in data/raw, or fetch it. Verify and unpack it."""
     store = source.store
     assert store is not None
     folder = root / FETCHED / store
-    recorded = checksums.read(root).get(store)
+    recorded = read_checksums(root).get(store)
     digest = source.sha256 or (recorded.sha256 if recorded else None)
-    stamp = _stamp(folder / STAMP)
+    stamp = _read_stamp(folder / STAMP)
     if not stamp or digest not in (None, stamp["sha256"]):
-        brought = [p for end in archives.ENDINGS if (p := root / RAW / f"{store}{end}").is_file()]
-        if brought:
-            file, stamp = brought[0], _brought(brought[0], source, digest)
+        _check_replaceable(folder, STAMP, root)
+        if brought := _find_brought(store, root):
+            stamp = _unpack_brought(brought, folder, source, digest)
         elif source.access == "url":
-            file = root / WORK / store / _file_name(source)
             size = recorded.bytes if recorded and recorded.sha256 == digest else None
-            stamp = _fetched(source, file, digest, size)
+            stamp = _unpack_fetched(root / WORK / store, folder, source, digest, size)
         else:
-            raise _absent(source)
-        with replacing_folder(folder) as beside:
-            _fill(file, beside, source)
-            write_json(beside / STAMP, stamp)
-        if not brought:
-            shutil.rmtree(file.parent)
+            raise _explain_absence(source)
     if not recorded or recorded.sha256 != stamp["sha256"]:
-        checksums.record(root, checksums.Checksum(name=store, **stamp))
+        record_checksum(root, Checksum(name=store, **stamp))
     if not (root / source.path).is_dir():
         inside = [p.relative_to(root).as_posix() for p in folder.rglob("*") if p.is_dir()]
         raise UserError(
@@ -186,63 +207,114 @@ def _archive(source: Source, root: Path) -> None:
         )
 
 
-def _fetched(source: Source, file: Path, digest: str | None, size: int | None) -> dict[str, Any]:
-    """Fetch the file of a source and verify it."""
-    try:
-        got = fetch(source.url, file, sha256=digest, size=size)
-    except FetchError as error:
-        raise UserError(
-            f"`{source.name}` {error.what}",
-            where=source.where,
-            hint=f"add a mirror to the column `url`, or put the file at {RAW}/{source.store}.zip "
-            "(or .7z, .tar, .tar.gz …); if it has a new version, correct its sha256 in the "
-            f"catalogue or delete its row of {checksums.PATH}\n  {source.instructions}",
-        ) from None
-    return {"file": file.name, "sha256": got.sha256, "bytes": got.bytes}
+def _check_replaceable(folder: Path, stamp: str, root: Path) -> None:
+    """Raise UserError if a folder of data/fetched holds files that this program did not make.
+
+    The program marks its own folders with a stamp. Only such a folder may be replaced.
+    """
+    if folder.is_symlink():
+        what = "is a link, which this program did not make"
+    elif (folder / stamp).exists() or not any(not path.is_dir() for path in folder.rglob("*")):
+        return
+    else:
+        what = f"holds files and no `{stamp}`: it was made by hand, or `dvc pull` broke off"
+    raise UserError(
+        what,
+        where=folder.relative_to(root),
+        hint=f"run `dvc pull` again, or move it to {RAW} and make the source `local`. It stays as "
+        "it is",
+    )
 
 
-def _brought(file: Path, source: Source, digest: str | None) -> dict[str, Any]:
-    """Verify an archive that the user put into data/raw."""
+def _find_brought(store: str, root: Path) -> Path | None:
+    """Return the archive that the user put into data/raw, or None."""
+    files = (root / RAW / f"{store}{ending}" for ending in ENDINGS)
+    return next((file for file in files if file.is_file()), None)
+
+
+def _unpack_brought(file: Path, folder: Path, source: Source, digest: str | None) -> dict[str, Any]:
+    """Verify and unpack an archive that the user put into data/raw. It is only read."""
+    before = _read_state(file)
     found = sha256_file(file)
     if digest not in (None, found):
         raise UserError(
             f"{file.name} is not the archive of `{source.name}`: its sha256 is {found}, not "
             f"{digest}",
             where=source.where,
-            hint=f"get it again; if it has a new version, correct sha256 or {checksums.PATH}",
+            hint=f"get it again. If it has a new version, correct sha256 or {CHECKSUMS}",
         )
-    return {"file": file.name, "sha256": found, "bytes": file.stat().st_size}
+    stamp = {"file": file.name, "sha256": found, "bytes": before[0]}
+    with replacing_folder(folder) as beside:
+        _fill_folder(file, beside)
+        if _read_state(file) != before:
+            raise UserError(
+                "has changed while it was read", where=file, hint="wait until it is copied"
+            )
+        write_json(beside / STAMP, stamp)
+    return stamp
 
 
-def _fill(file: Path, folder: Path, source: Source) -> None:
-    """Unpack an archive, or copy a single image."""
-    if archives.kind(file):
-        archives.unpack(file, folder)
-    elif file.name.lower().endswith(EXTENSIONS):
+def _read_state(file: Path) -> tuple[int, int]:
+    """Return the size of a file and the time of its last change."""
+    state = file.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+def _unpack_fetched(
+    work: Path, folder: Path, source: Source, digest: str | None, size: int | None
+) -> dict[str, Any]:
+    """Fetch the file of a source into the folder `work`, verify and unpack it, and remove `work`.
+
+    `work` is a folder of the program's own, in which only fetched files lie.
+    """
+    file = work / _make_file_name(source)
+    try:
+        fetched = fetch_file(source.url, file, sha256=digest, size=size)
+    except FetchError as error:
+        raise UserError(
+            f"`{source.name}` {error.what}",
+            where=source.where,
+            hint=f"add a mirror to the column `url`, or put the file at {RAW}/{source.store}.zip "
+            "(or .7z, .tar, .tar.gz …). If it has a new version, correct its sha256 in the "
+            f"catalogue or remove its row of {CHECKSUMS}\n  {source.instructions}",
+        ) from None
+    stamp = {"file": file.name, "sha256": fetched.sha256, "bytes": fetched.bytes}
+    with replacing_folder(folder) as beside:
+        try:
+            _fill_folder(file, beside)
+        except UserError as error:
+            raise UserError(
+                f"the file fetched for `{source.name}` {error.what}",
+                where=source.where,
+                hint=f"look at the address with a browser, and at {error.where}. If you get the "
+                f"right file otherwise, put it at {RAW}/{source.store}.zip",
+            ) from error
+        write_json(beside / STAMP, stamp)
+    shutil.rmtree(work)
+    return stamp
+
+
+def _fill_folder(file: Path, folder: Path) -> None:
+    """Unpack an archive, or copy a single image. The file itself is only read."""
+    if detect_kind(file) is None and file.name.lower().endswith(EXTENSIONS):
         shutil.copyfile(file, folder / file.name)
     else:
-        file.unlink()
-        raise UserError(
-            f"what was fetched for `{source.name}` is neither an archive nor an image; removed",
-            where=source.where,
-            hint="look at the address with a browser; put the archive at "
-            f"{RAW}/{source.store}.zip if you get it otherwise",
-        )
+        unpack_archive(file, folder)
 
 
-def _file_name(source: Source) -> str:
-    """A harmless file name for what the first address gives."""
+def _make_file_name(source: Source) -> str:
+    """Return a harmless file name for the file at the first address of a source."""
     last = urlsplit(source.url[0]).path.rsplit("/", 1)[-1]
     return re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".") or source.name
 
 
-def _finished(source: Source, root: Path) -> bool:
-    """Whether the folder of data/fetched that holds a source is complete."""
-    return source.store is not None and bool(_stamp(root / FETCHED / source.store / STAMP))
+def _is_complete(source: Source, root: Path) -> bool:
+    """Return whether the folder of data/fetched that holds a source is complete."""
+    return source.store is not None and bool(_read_stamp(root / FETCHED / source.store / STAMP))
 
 
-def _stamp(path: Path) -> dict[str, Any]:
-    """What a finished folder of data/fetched was made from; empty where it is not finished."""
+def _read_stamp(path: Path) -> dict[str, Any]:
+    """Return what a complete folder of data/fetched was made from, {} if it is not complete."""
     try:
         stamp = read_json(path)
     except UserError:
@@ -250,9 +322,9 @@ def _stamp(path: Path) -> dict[str, Any]:
     return stamp if isinstance(stamp, dict) else {}
 
 
-def _draw(source: Source, phantom: Phantom, root: Path) -> None:
+def _draw_source(source: Source, phantom: Phantom, root: Path) -> None:
     """Draw a source of phantoms, unless it was drawn with the same parameters and code."""
-    from cyborg.phantom.draw import draw
+    from cyborg.phantom.draw import fill_with_phantoms
 
     wanted = {
         "source": [source.name, source.label, source.generator, source.role, source.count],
@@ -260,23 +332,25 @@ def _draw(source: Source, phantom: Phantom, root: Path) -> None:
         "code": hash_code(["cyborg.phantom.draw"]),
     }
     folder = root / source.path
-    if _stamp(folder / PHANTOM_STAMP) != wanted:
-        draw(source, phantom, folder)
-        write_json(folder / PHANTOM_STAMP, wanted)
+    if _read_stamp(folder / PHANTOM_STAMP) != wanted:
+        _check_replaceable(folder, PHANTOM_STAMP, root)
+        with replacing_folder(folder) as beside:
+            fill_with_phantoms(source, phantom, beside)
+            write_json(beside / PHANTOM_STAMP, wanted)
 
 
-def _count(source: Source, root: Path, classes: list[str]) -> None:
-    """Compare the number of images with the catalogue's; only local sets may differ."""
-    there = len(members(source, root, classes))
-    if source.count in (None, there):
+def _check_count(source: Source, root: Path, classes: Sequence[str]) -> None:
+    """Compare the number of images with the catalogue's. Only local sources may differ."""
+    count = len(list_members(source, root, classes))
+    if source.count in (None, count):
         return
-    what = f"`{source.name}` has {there} images, the catalogue says {source.count}"
+    what = f"`{source.name}` has {count} images, the catalogue says {source.count}"
     if source.access == "local":
         print(f"note: {what}", file=sys.stderr)
         return
     raise UserError(
         what,
         where=f"{source.where}: count",
-        hint=f"look for files that are missing in {source.path} or do not belong there; if the "
-        "set has changed, correct the count",
+        hint=f"look for files that are missing in {source.path} or do not belong there. If the "
+        "source has changed, correct the count",
     )

@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from cyborg.catalogue.members import Member, members
-from cyborg.catalogue.related import groups
-from cyborg.catalogue.sample_weights import sample_weights
+from cyborg.catalogue.members import Member, list_members
+from cyborg.catalogue.related import find_groups
+from cyborg.catalogue.sample_weights import read_sample_weights
 from cyborg.catalogue.sources import Source
 from cyborg.common.workers import count_processors, open_workers
-from cyborg.download.describe import Description, describe
+from cyborg.download.describe import ImageDescription, describe_image
 
 CHUNK = 64
 """Images handed to a worker at once."""
@@ -24,7 +24,7 @@ ALONE = 8.0
 """Seconds of work after which workers are started; before, they would only take time."""
 
 
-def index(
+def index_images(
     sources: Iterable[Source], root: Path, classes: Sequence[str], workers: int | None = None
 ) -> pd.DataFrame:
     """One row per image of the sources, sorted by image (docs/formats.md#images).
@@ -37,14 +37,14 @@ def index(
     """
     sources = list(sources)
     rows = sorted(
-        (member for source in sources for member in members(source, root, classes)),
+        (member for source in sources for member in list_members(source, root, classes)),
         key=lambda member: member.image,
     )
-    group = groups(rows, sources, root)
-    weight = sample_weights(rows, sources, root)
+    group = find_groups(rows, sources, root)
+    weight = read_sample_weights(rows, sources, root)
     described = _describe_all([str(root / row.file) for row in rows], workers)
     table = pd.DataFrame(rows, columns=[f.name for f in fields(Member)])
-    table = pd.concat([table, pd.DataFrame(described, columns=Description._fields)], axis=1)
+    table = pd.concat([table, pd.DataFrame(described, columns=ImageDescription._fields)], axis=1)
     table.insert(table.shape[1] - 1, "group", [group[row.image] for row in rows])
     weights = [weight.get(row.image, math.nan) for row in rows]
     table.insert(table.shape[1] - 1, "sample_weight", weights)
@@ -52,19 +52,19 @@ def index(
     return table.astype(kinds)
 
 
-def _describe_all(paths: list[str], workers: int | None) -> list[Description]:
+def _describe_all(paths: list[str], workers: int | None) -> list[ImageDescription]:
     workers = workers or count_processors()
-    found: list[Description] = []
+    found: list[ImageDescription] = []
     with tqdm(total=len(paths), desc="index", unit="image", disable=None) as bar:
         begin = time.monotonic()
         for path in paths:
             if workers > 1 and time.monotonic() - begin > ALONE:
                 break
-            found.append(describe(path))
+            found.append(describe_image(path))
             bar.update()
         if rest := paths[len(found) :]:
             with open_workers(min(workers, len(rest)), "download") as run:
-                for description in run(describe, rest, at_once=CHUNK):
+                for description in run(describe_image, rest, at_once=CHUNK):
                     found.append(description)
                     bar.update()
     return found

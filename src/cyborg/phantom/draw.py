@@ -26,42 +26,52 @@ if TYPE_CHECKING:
     from cyborg.catalogue.sources import Source
 
 
-def draw(source: Source, phantom: Phantom, folder: Path) -> None:
-    """Draw the images of a source (`access: phantom`) and its annotations into `folder`.
+def draw_phantoms(source: Source, phantom: Phantom, folder: Path) -> None:
+    """Draw a source of phantoms into `folder`, which is replaced. It is complete or absent.
 
-    Writes `<folder>/000000.png` … (RGB, phantom.size square, stored without compression so that
-    all have the same number of bytes), `<folder>/annotations.json` (format `phantom`: what the
-    annotators say), `<folder>/segmentation.json` (COCO: where the parts of every face are) and
-    `<folder>/weights.csv` (per image the mean time of its annotators, seconds). A source without
-    generator is bona fide; otherwise the generator names the fault. In test sources half of the
-    images bear the shortcut cue; in all others `phantom.shortcut` of the synthetic and
-    1 - `phantom.shortcut` of the bona fide ones. Bytes depend on the arguments only; an image does
-    not depend on how many follow it. The folder is complete or absent.
-
-    Raises UserError where the count is missing or the generator unknown, or the disk is full.
+    Parameters, files and errors are those of `fill_with_phantoms`.
     """
-    folder = Path(folder)
-    count = _count(source)
+    with replacing_folder(folder) as beside:
+        fill_with_phantoms(source, phantom, beside)
+
+
+def fill_with_phantoms(source: Source, phantom: Phantom, folder: Path) -> None:
+    """Draw the images of a source (`access: phantom`) and its annotations into an empty folder.
+
+    Writes
+    - `000000.png` … (RGB, phantom.size square, stored without compression so that all have the
+      same number of bytes),
+    - `annotations.json` (format `phantom`: the regions that the annotators mark),
+    - `segmentation.json` (COCO: the outlines of the parts of every face),
+    - `weights.csv` (the mean time of the annotators of each image, seconds).
+
+    A source without generator is bona fide. Otherwise the generator names the fault. In test
+    sources half of the images bear the shortcut cue. In all others, `phantom.shortcut` of the
+    synthetic and 1 - `phantom.shortcut` of the bona fide images do. The bytes depend on the
+    arguments only, and an image does not depend on how many follow it.
+
+    Raises UserError if the count is missing, the generator is unknown or the disk is full.
+    """
+    count = _check_count(source)
     if source.generator and source.generator not in FAULTS:
         raise UserError(
             f"`{source.generator}` is not a phantom generator",
             where=f"source `{source.name}`: generator",
             hint=suggest_name(source.generator, sorted(FAULTS)),
         )
-    with replacing_folder(folder) as beside:
-        records, segments = [], []
-        for number in tqdm(range(count), desc=source.name, unit="image", disable=None):
-            image, record, parts = phantom_image(source, phantom, number)
-            name = f"{number:06d}.png"
-            Image.fromarray(image).save(beside / name, compress_level=0)
-            records.append({"file": name, **record})
-            segments.append(parts)
-        write_text(beside / "annotations.json", _dump(source.name, phantom, records))
-        write_text(beside / "segmentation.json", segmentation(records, segments))
-        write_text(beside / "weights.csv", _times(records))
+    records, segments = [], []
+    for number in tqdm(range(count), desc=source.name, unit="image", disable=None):
+        image, record, parts = draw_phantom_image(source, phantom, number)
+        name = f"{number:06d}.png"
+        Image.fromarray(image).save(folder / name, compress_level=0)
+        records.append({"file": name, **record})
+        segments.append(parts)
+    write_text(folder / "annotations.json", _dump(source.name, phantom, records))
+    write_text(folder / "segmentation.json", segmentation(records, segments))
+    write_text(folder / "weights.csv", _times(records))
 
 
-def phantom_image(
+def draw_phantom_image(
     source: Source, phantom: Phantom, number: int
 ) -> tuple[np.ndarray, dict[str, Any], dict[str, list[float]]]:
     """Image `number` of a source, its record in the annotation file, the outlines of its parts.
@@ -130,7 +140,7 @@ def _fault_masks(
         yield window, canvas.cover(sites[name], soft=2.5)[window][..., None]
 
 
-def _count(source: Source) -> int:
+def _check_count(source: Source) -> int:
     try:
         count = int(source.count or 0)
     except ValueError:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 from dataclasses import dataclass
 
 import pandas as pd
 from jinja2 import Environment
-from PIL import Image
 
+from cyborg.common.decode import open_image
 from cyborg.common.families import SECTIONS
 from cyborg.config.experiment import Experiment
 from cyborg.results.cells import Results, TrainingEnvironment
@@ -142,7 +141,7 @@ def render_figure(context: ReportContext, name: str, caption: str) -> str:
     if name not in context.figures:
         return ""
     png = context.figures[name]
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+    with open_image(png, ("PNG",)) as image:
         # The page shows the figure at two thirds of its width in dots, so that it is sharp on
         # fine screens.
         width = image.width * 2 // 3

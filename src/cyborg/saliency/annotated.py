@@ -42,7 +42,7 @@ def read_by_name(path: Path, format: str, images: Path | None) -> dict[str, list
     """
     by_name: dict[str, list[Annotation]] = {}
     for annotation in read_annotations(path, format, images):
-        by_name.setdefault(_limits.name(annotation.image, str(path)), []).append(annotation)
+        by_name.setdefault(_limits.check_name(annotation.image, str(path)), []).append(annotation)
     return by_name
 
 

@@ -47,7 +47,7 @@ def gather_images(
         if size is None:
             unsized.append(name)
             continue
-        _limits.size(*size, f"{path}: {name}")
+        _limits.check_size(*size, f"{path}: {name}")
         fitted = fit_annotations(marks, size, recipe, path)
         found.append(AnnotatedImage(name, file, size, fitted))
     if not found:

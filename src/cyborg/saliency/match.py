@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cyborg.common.errors import UserError
-from cyborg.saliency.formats._limits import show
+from cyborg.saliency.formats._limits import quote_value
 from cyborg.saliency.names import IMAGE_SUFFIXES, spell_name, strip_extension
 
 
@@ -168,7 +168,7 @@ def _has_folders(name: str) -> bool:
 def _require_one(name: str, match: Match, location: str) -> str:
     if len(match.keys) > 1:
         raise UserError(
-            f"`{show(name)}` may be the image `{match.keys[0]}` or `{match.keys[1]}`",
+            f"`{quote_value(name)}` may be the image `{match.keys[0]}` or `{match.keys[1]}`",
             where=location,
             hint="name images with their folder and extension in the annotation file",
         )
@@ -182,7 +182,7 @@ def _choose_name(key: str, matches: dict[str, Match], rivals: list[str], locatio
         if all(matches[name].is_better_than(matches[other]) for other in others):
             return name
     raise UserError(
-        f"`{show(rivals[0])}` and `{show(rivals[1])}` both mean the image `{key}`",
+        f"`{quote_value(rivals[0])}` and `{quote_value(rivals[1])}` both mean the image `{key}`",
         where=location,
         hint="remove one of them, or name images with folder and extension",
     )

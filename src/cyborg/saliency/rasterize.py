@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cyborg.catalogue.sources import Source, used
+from cyborg.catalogue.sources import Source, find_used_sources
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import replacing_file, replacing_folder
 from cyborg.common.registry import suggest_name
@@ -53,7 +53,7 @@ def rasterize(experiment: Experiment, root: Path = Path(), workers: int | None =
     does not depend on it. Raises UserError, naming file, image and region, for whatever does not
     fit. Earlier maps are then untouched.
     """
-    sources = used(experiment, root)
+    sources = find_used_sources(experiment, root)
     images = read_image_rows(root)
     with replacing_folder(root / FOLDER) as folder:
         rows: list[MapRow] = []

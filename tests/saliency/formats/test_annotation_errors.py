@@ -169,13 +169,13 @@ def test_bad_xml(tmp_path: Path, name: str, content: str, message: str) -> None:
 def test_svg_entities_and_other_elements_are_refused() -> None:
     bomb = b'<!DOCTYPE svg [<!ENTITY a "b">]><svg>&a;</svg>'
     with pytest.raises(UserError, match="entities"):
-        _svg.strokes(bomb, "a.csv:2")
+        _svg.read_strokes(bomb, "a.csv:2")
     with pytest.raises(UserError, match="not a stroke"):
-        _svg.strokes(b"<svg><circle r='3'/></svg>", "a.csv:2")
+        _svg.read_strokes(b"<svg><circle r='3'/></svg>", "a.csv:2")
     with pytest.raises(UserError, match="cut short"):
-        _svg.strokes(b"<svg><path stroke='red' d='M 1'/></svg>", "a.csv:2")
+        _svg.read_strokes(b"<svg><path stroke='red' d='M 1'/></svg>", "a.csv:2")
     with limit_time_and_memory(), pytest.raises(UserError, match="deeper"):
-        _svg.strokes(b"<svg>" + b"<g>" * 50_000, "a.csv:2")
+        _svg.read_strokes(b"<svg>" + b"<g>" * 50_000, "a.csv:2")
 
 
 def test_svg_transforms_are_applied() -> None:
@@ -183,7 +183,7 @@ def test_svg_transforms_are_applied() -> None:
         b"<svg width='20' height='10'><g transform='translate(3 1) scale(2)'>"
         b"<path stroke='red' stroke-width='1.5' d='m 1 1 l 2 0 v 1 h -1 z'/></g></svg>"
     )
-    size, ((line,),) = _svg.strokes(text, "here")
+    size, ((line,),) = _svg.read_strokes(text, "here")
     assert size == (20, 10)
     assert line.points == ((5, 3), (9, 3), (9, 5), (7, 5), (5, 3))
     assert line.width == 3.0
@@ -249,19 +249,19 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_sketches_of_cut_files() -> None:
     whole = FORMATS.find("labelme").example.content("drawing.json")
-    assert _json.sketch(whole[:150]).has("shapes", "[]", "points")
-    assert _json.sketch(b'{"imageData": "' + b"A" * 70_000).has("imageData")
-    assert not _json.sketch(b"\x89PNG").paths
-    assert "annotations/image/mask@rle" in _xml.sketch(
+    assert _json.sketch_keys(whole[:150]).has_path("shapes", "[]", "points")
+    assert _json.sketch_keys(b'{"imageData": "' + b"A" * 70_000).has_path("imageData")
+    assert not _json.sketch_keys(b"\x89PNG").paths
+    assert "annotations/image/mask@rle" in _xml.sketch_paths(
         (EXAMPLES / "cvat" / "masks.xml").read_bytes()[:400]
     )
     utf16 = '{"shapes": []}'.encode("utf-16")
-    assert _json.sketch(utf16).has("shapes")
+    assert _json.sketch_keys(utf16).has_path("shapes")
 
 
 def test_numbers_are_finite_and_no_booleans() -> None:
     for value in (float("nan"), float("inf"), 10**400, True, "1", None):
         with pytest.raises(UserError):
-            _limits.number(value, "here")
-    assert _limits.number(3, "here") == 3.0
-    assert np.isfinite(_limits.number(-1e7, "here"))
+            _limits.check_number(value, "here")
+    assert _limits.check_number(3, "here") == 3.0
+    assert np.isfinite(_limits.check_number(-1e7, "here"))

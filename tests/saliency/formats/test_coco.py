@@ -140,7 +140,7 @@ def test_run_lengths_are_those_of_pycocotools(
     pixels = (np.random.default_rng(seed).random((height, width)) < share).astype(np.uint8)
     text = codec.encode(np.asfortranarray(pixels))["counts"].decode()
     node = coco._json.Node(text, Path("f"))
-    assert coco._lengths(node).tolist() == counts(pixels)
+    assert coco._decode_counts(node).tolist() == counts(pixels)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import cyborg.saliency.formats
 import format_contract as contract
 from cyborg.common.families import FORMATS
+from paths import REPOSITORY
 from reading import EXAMPLES
 
 NAMES = FORMATS.names()
@@ -19,44 +21,6 @@ CHECKS = [
     contract.check_byte_order_mark,
     contract.check_cut_and_empty,
 ]
-
-NEW_FORMAT = '''
-"""One box per line: image, left, top, right, bottom."""
-
-from cyborg.saliency.annotation import Annotation, Region
-from cyborg.saliency.formats import _limits, _shapes
-from cyborg.saliency.formats._base import Format
-from cyborg.saliency.formats._example import Example
-
-
-def recognise(path, head):
-    return head.removeprefix(b"\\xef\\xbb\\xbf").startswith(b"BOXES")
-
-
-def read(path, images=None):
-    for number, line in enumerate(_limits.read_bytes(path).decode(errors="replace").splitlines()):
-        if number:
-            place = f"{path}:{number + 1}"
-            name, *edges = [*line.split(), "", "", "", "", ""][:5]
-            box = _shapes.box(*(_limits.parse_number(edge, place) for edge in edges), label="")
-            yield Annotation(_limits.name(name, place), None, (Region((box,)),))
-
-
-FORMAT = Format(
-    recognise,
-    read,
-    example=Example(
-        {"drawing.boxes": "BOXES\\ndrawing.png 1 0 3 2\\n"},
-        marked=".11.\\n.11.\\n....\\n",
-        labels=("",),
-        states_size=False,
-    ),
-    title="Boxes",
-    tools="The tests",
-    reads="Boxes.",
-    size="Not stated.",
-)
-'''
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,16 +61,23 @@ def test_many_mutations(name: str, tmp_path: Path) -> None:
 
 
 def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The format of docs/extending.md keeps the contract when its file is added, and no other."""
+    text = (REPOSITORY / "docs" / "extending.md").read_text()
+    recipe = re.search(
+        r"```python\n# src/cyborg/saliency/formats/(\w+)\.py\n(.*?)```", text, re.DOTALL
+    )
+    assert recipe
+    name, code = recipe.groups()
     package = tmp_path / "package"
     package.mkdir()
-    (package / "boxes.py").write_text(NEW_FORMAT)
+    (package / f"{name}.py").write_text(code)
     # The import system and the family see the folders of the package in two places.
     folders = [*cyborg.saliency.formats.__path__, str(package)]
     spec = cyborg.saliency.formats.__spec__
     monkeypatch.setattr(cyborg.saliency.formats, "__path__", folders)
     monkeypatch.setattr(spec, "submodule_search_locations", folders)
-    assert set(FORMATS.names()) == {*NAMES, "boxes"}
-    contract.check_record("boxes")
+    assert set(FORMATS.names()) == {*NAMES, name}
+    contract.check_record(name)
     for check in CHECKS:
-        check("boxes", tmp_path / check.__name__)
-    contract.check_mutations("boxes", tmp_path, 20)
+        check(name, tmp_path / check.__name__)
+    contract.check_mutations(name, tmp_path, 20)

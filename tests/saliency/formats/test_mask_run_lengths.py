@@ -73,7 +73,7 @@ def test_bad_brush_codes(tmp_path: Path, code: bytes, message: str) -> None:
 
 
 def test_brush_codes_decode_exactly() -> None:
-    alpha = _rle.label_studio(pack_runs(8, [(3, 9), (2, 200), (3, 7)]), 2, 1, "here")
+    alpha = _rle.decode_label_studio(pack_runs(8, [(3, 9), (2, 200), (3, 7)]), 2, 1, "here")
     # Bytes 9 9 9 200 | 200 7 7 7: the alphas are the fourth of each.
     assert alpha.tolist() == [[200, 7]]
 

@@ -13,7 +13,7 @@ from cyborg.saliency.formats import _limits
 DELIMITERS = ",;\t"
 
 
-def rows(
+def read_rows(
     path: Path, fits: Callable[[frozenset[str]], bool], called: str
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield (place, row) for each row after the header, keys without `#`, blanks and capitals.
@@ -26,7 +26,7 @@ def rows(
     header = _normalise(table.header)
     if not fits(frozenset(header)):
         raise UserError(
-            f"does not have the columns of {called}: {_limits.show(', '.join(header))}",
+            f"does not have the columns of {called}: {_limits.quote_value(', '.join(header))}",
             where=table.header.location,
         )
     if duplicates := find_duplicate_columns(replace(table.header, cells=header), header):
@@ -40,7 +40,7 @@ def _normalise(header: CsvRow) -> list[str]:
     return [cell.lstrip("#").strip().lower() for cell in header.cells]
 
 
-def sketch(head: bytes) -> frozenset[str]:
+def sketch_columns(head: bytes) -> frozenset[str]:
     """Names of the columns of a CSV file, from its first bytes; empty where it is none."""
     if not head or b"\0" in head[:1024] or head.lstrip()[:1] in (b"{", b"[", b"<"):
         return frozenset()
@@ -52,9 +52,9 @@ def sketch(head: bytes) -> frozenset[str]:
     return frozenset(_normalise(header)) if header else frozenset()
 
 
-def need(row: dict[str, str], where: str, *names: str) -> str:
+def require_cell(row: dict[str, str], location: str, *names: str) -> str:
     """The value of the first of the columns that is there; UserError where none is."""
     for name in names:
         if name in row:
             return row[name]
-    raise UserError(f"there is no column `{names[0]}`", where=where)
+    raise UserError(f"there is no column `{names[0]}`", where=location)

@@ -21,55 +21,55 @@ _TIMES = ("time", "timestamp", "t")
 _NOTHING = {"", "nan", "na", "n/a", "null", "none", "."}
 
 
-def is_table(columns: frozenset[str]) -> bool:
+def is_gaze_table(columns: frozenset[str]) -> bool:
     """Whether these columns are those of a table of gaze."""
     placed = any({x, y} <= columns for x, y, _ in _POSITIONS) or {"row", "col"} <= columns
     return placed and bool(columns & set(_IMAGE)) and "region_shape_attributes" not in columns
 
 
-def from_rows(coord: np.ndarray, base: int) -> np.ndarray:
+def convert_positions(coord: np.ndarray, base: int) -> np.ndarray:
     """Fixations [n,3] (x, y, duration unknown) from [n,2] row and column counted from `base`."""
     unknown = np.full(len(coord), np.nan)
     return np.stack([coord[:, 1] - base + 0.5, coord[:, 0] - base + 0.5, unknown], axis=1)
 
 
-def check(values: np.ndarray, where: str) -> None:
+def check_fixations(values: np.ndarray, location: str) -> None:
     """UserError for positions beyond any screen and negative durations; NaN is lost gaze."""
     with np.errstate(invalid="ignore"):
         if (np.abs(values[:, :2]) > _limits.MAX_COORDINATE).any():
-            raise UserError("has positions far beyond any screen", where=where)
+            raise UserError("has positions far beyond any screen", where=location)
         if (values[:, 2] < 0).any() or np.isinf(values[:, 2]).any():
-            raise UserError("has negative or infinite durations", where=where)
+            raise UserError("has negative or infinite durations", where=location)
 
 
-def table(path: Path) -> Iterator[Annotation]:
+def read_table(path: Path) -> Iterator[Annotation]:
     """Yield an Annotation per image and subject of a table, in the order of the file."""
     found: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
     sizes: dict[tuple[str, str], tuple[int, int] | None] = {}
     names: set[str] = set()
     columns: frozenset[str] = frozenset()
     samples = False
-    for where, row in _csv.rows(path, is_table, "a table of gaze"):
+    for location, row in _csv.read_rows(path, is_gaze_table, "a table of gaze"):
         if not columns:
             columns = frozenset(row)
-            _clear(columns, f"{path}:1")
-            samples = _is_raw(columns)
-        name = _csv.need(row, where, *_IMAGE)
+            _check_units(columns, f"{path}:1")
+            samples = _holds_samples(columns)
+        name = _csv.require_cell(row, location, *_IMAGE)
         if name not in names:
-            names.add(_limits.name(name, where))
+            names.add(_limits.check_name(name, location))
         key = name, next((row[c].strip() for c in _SUBJECT if c in row), "")
-        size = _size(row, where)
+        size = _read_size(row, location)
         if sizes.setdefault(key, size) != size:
-            raise UserError("states another size of the image than the rows before", where=where)
-        order = _value(row, "order", where)
-        x, y, third = _position(row, samples, where)
+            raise UserError("states another size of the image than the rows before", where=location)
+        order = _read_number(row, "order", location)
+        x, y, third = _read_position(row, samples, location)
         found.setdefault(key, []).append((order, x, y, third))
     for key, rows in found.items():
         values = np.array(rows, dtype=np.float64)
         if "order" in columns:
             values = values[np.argsort(values[:, 0], kind="stable")]
         if not samples:
-            check(values[:, 1:], f"{path}: {_limits.show(key[0])}")
+            check_fixations(values[:, 1:], f"{path}: {_limits.quote_value(key[0])}")
         yield Annotation(
             key[0],
             sizes[key],
@@ -79,33 +79,33 @@ def table(path: Path) -> Iterator[Annotation]:
         )
 
 
-def _is_raw(columns: frozenset[str]) -> bool:
+def _holds_samples(columns: frozenset[str]) -> bool:
     """Raw samples have a time and neither duration nor end."""
     timed = any(f"{name}_{unit}" in columns for name in _TIMES for unit in ("ms", "s"))
     return timed and not columns & {"duration_ms", "duration_s", "end_ms", "end_s"}
 
 
-def _clear(columns: frozenset[str], where: str) -> None:
+def _check_units(columns: frozenset[str], location: str) -> None:
     bare = sorted(columns & _BARE)
     if bare:
         raise UserError(
             f"the column `{bare[0]}` does not tell its unit or where it counts from",
-            where=where,
+            where=location,
             hint="times: `duration_ms`, `duration_s`, `start_ms`, `end_ms`, `time_ms`, `time_s`; "
             "positions: `x`, `y`, or `row1`, `col1` (from 1), `row0`, `col0` (from 0)",
         )
 
 
-def _size(row: Row, where: str) -> tuple[int, int] | None:
+def _read_size(row: Row, location: str) -> tuple[int, int] | None:
     if "width" not in row or "height" not in row:
         return None
     width, height = (
-        _limits.parse_number(row[key], f"{where}: {key}") for key in ("width", "height")
+        _limits.parse_number(row[key], f"{location}: {key}") for key in ("width", "height")
     )
-    return _limits.size(width, height, where)
+    return _limits.check_size(width, height, location)
 
 
-def _value(row: Row, column: str, where: str) -> float:
+def _read_number(row: Row, column: str, location: str) -> float:
     """The number in a column; NaN where it is absent or says that nothing was measured."""
     text = row.get(column, "")
     try:
@@ -116,32 +116,35 @@ def _value(row: Row, column: str, where: str) -> float:
         pass
     if text.strip().lower() in _NOTHING:
         return float("nan")
-    return _limits.parse_number(text, f"{where}: {column}", low=-1e15, high=1e15)
+    return _limits.parse_number(text, f"{location}: {column}", low=-1e15, high=1e15)
 
 
-def _seconds(row: Row, name: str, where: str) -> float:
+def _read_seconds(row: Row, name: str, location: str) -> float:
     for unit, scale in (("s", 1.0), ("ms", 1000.0)):
         if f"{name}_{unit}" in row:
-            return _value(row, f"{name}_{unit}", where) / scale
+            return _read_number(row, f"{name}_{unit}", location) / scale
     return float("nan")
 
 
-def _position(row: Row, samples: bool, where: str) -> tuple[float, float, float]:
+def _read_position(row: Row, samples: bool, location: str) -> tuple[float, float, float]:
     """x, y and the duration (fixations) or time (samples) in seconds."""
     for x, y, shift in _POSITIONS:
         if x in row and y in row:
-            across, down = _value(row, x, where) + shift, _value(row, y, where) + shift
+            across, down = (
+                _read_number(row, x, location) + shift,
+                _read_number(row, y, location) + shift,
+            )
             break
     else:
-        raise UserError("there are no columns `x` and `y`", where=where)
+        raise UserError("there are no columns `x` and `y`", where=location)
     if max(abs(across), abs(down)) > _limits.MAX_COORDINATE:
-        raise UserError("is a position far beyond any screen", where=where)
+        raise UserError("is a position far beyond any screen", where=location)
     if samples:
-        times = [_seconds(row, name, where) for name in _TIMES]
+        times = [_read_seconds(row, name, location) for name in _TIMES]
         return across, down, next((time for time in times if time == time), float("nan"))
-    duration = _seconds(row, "duration", where)
+    duration = _read_seconds(row, "duration", location)
     if duration != duration:
-        duration = _seconds(row, "end", where) - _seconds(row, "start", where)
+        duration = _read_seconds(row, "end", location) - _read_seconds(row, "start", location)
     if duration < 0:
-        raise UserError("ends before it starts", where=where)
+        raise UserError("ends before it starts", where=location)
     return across, down, duration

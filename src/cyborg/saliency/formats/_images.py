@@ -16,45 +16,45 @@ from cyborg.saliency.match import find_image
 from cyborg.saliency.pictures import read_displayed_size
 
 
-def looked_up(images: Path | None, name: str, where: str) -> tuple[int, int] | None:
+def look_up_size(images: Path | None, name: str, location: str) -> tuple[int, int] | None:
     """Size of the image that a name means in the folder; None without folder or file."""
-    found = None if images is None else find_image(images, name, where)
+    found = None if images is None else find_image(images, name, location)
     return read_displayed_size(found) if found else None
 
 
-def needed(images: Path | None, name: str, where: str) -> tuple[int, int]:
+def require_size(images: Path | None, name: str, location: str) -> tuple[int, int]:
     """The same where nothing can be read without the size; UserError where there is none."""
-    found = looked_up(images, name, where)
+    found = look_up_size(images, name, location)
     if found is None:
         raise UserError(
-            f"the size of the image `{_limits.show(name)}` is not stated, and positions are "
+            f"the size of the image `{_limits.quote_value(name)}` is not stated, and positions are "
             + ("shares of it" if images is None else f"shares of it; it is not in {images}"),
-            where=where,
+            where=location,
             hint="give the folder of the images",
         )
     return found
 
 
-def size_of_bytes(data: bytes, where: str) -> tuple[int, int]:
+def read_embedded_size(data: bytes, location: str) -> tuple[int, int]:
     """(width, height) of an image in memory; refused where its EXIF asks for a rotation."""
     try:
         with open_image(data) as picture:
             found, orientation = displayed_size(picture), read_orientation(picture)
     except DecodeError as error:
         raise UserError(
-            f"is not a readable image: {_limits.show(str(error))}", where=where
+            f"is not a readable image: {_limits.quote_value(str(error))}", where=location
         ) from None
     if orientation != 1:
         raise UserError(
             "the embedded image has an EXIF rotation, and the file does not tell whether it was "
             "applied when the shapes were drawn",
-            where=where,
+            where=location,
             hint="save the annotation again with a newer version of the tool",
         )
     return found
 
 
-def decode(data: bytes, where: str, kinds: tuple[str, ...] = ("PNG",)) -> np.ndarray:
+def decode_picture(data: bytes, location: str, kinds: tuple[str, ...] = ("PNG",)) -> np.ndarray:
     """Pixels of a picture of one of the given kinds, uint8 [H,W] or [H,W,2-4], or other types.
 
     Raises UserError where it is of another kind, broken, or larger than MAX_PIXELS.
@@ -66,12 +66,12 @@ def decode(data: bytes, where: str, kinds: tuple[str, ...] = ("PNG",)) -> np.nda
             return np.asarray(picture)
     except DecodeError as error:
         raise UserError(
-            f"is not a readable {' or '.join(kinds)} picture: {_limits.show(str(error))}",
-            where=where,
+            f"is not a readable {' or '.join(kinds)} picture: {_limits.quote_value(str(error))}",
+            where=location,
         ) from None
 
 
-def marked(pixels: np.ndarray) -> np.ndarray:
+def find_marked_pixels(pixels: np.ndarray) -> np.ndarray:
     """Which pixels of a mask picture are marked, bool [H,W].
 
     Opaque ones where the picture has transparency that is used, else those that are not black.
@@ -84,21 +84,21 @@ def marked(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(colours.any(axis=2))
 
 
-def from_base64(text: str, where: str) -> bytes:
+def decode_base64(text: str, location: str) -> bytes:
     """The bytes behind base64 text."""
     try:
         return base64.b64decode(re.sub(r"\s+", "", text), validate=True)
     except (binascii.Error, ValueError):
-        raise UserError("is not valid base64", where=where) from None
+        raise UserError("is not valid base64", where=location) from None
 
 
-def from_data_url(text: str, where: str) -> bytes:
+def decode_data_url(text: str, location: str) -> bytes:
     """The bytes of a data URL of a PNG picture; other types are refused."""
     start, _, content = text.strip().partition(",")
     if not re.fullmatch(r"data:image/png(;[\w=-]+)*;base64", start[:100], re.IGNORECASE):
         raise UserError(
-            f"`{_limits.show(start)}` is not the beginning of a PNG data URL",
-            where=where,
+            f"`{_limits.quote_value(start)}` is not the beginning of a PNG data URL",
+            where=location,
             hint="`data:image/png;base64,…` is expected",
         )
-    return from_base64(content, where)
+    return decode_base64(content, location)

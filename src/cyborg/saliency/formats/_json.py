@@ -23,134 +23,137 @@ class Node:
 
     value: Any
     file: Path
-    at: str = ""
+    place: str = ""
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """File and place, as in `a.json: shapes[2].points`."""
-        return f"{self.file}: {self.at}" if self.at else str(self.file)
+        return f"{self.file}: {self.place}" if self.place else str(self.file)
 
-    def fail(self, what: str, hint: str | None = None) -> UserError:
+    def make_error(self, what: str, hint: str | None = None) -> UserError:
         """The error for this value, to be raised."""
-        return UserError(clean(what), where=self.where, hint=hint)
+        return UserError(replace_surrogates(what), where=self.location, hint=hint)
 
     @property
-    def missing(self) -> bool:
+    def is_missing(self) -> bool:
         """Whether the value is absent or null."""
         return self.value is None
 
     def get(self, *keys: str) -> Node:
         """The value of the first of `keys` that is there; a missing Node where none is."""
-        content = self.object()
+        content = self.as_object()
         for key in keys:
             if content.get(key) is not None:
-                return Node(content[key], self.file, f"{self.at}.{key}".lstrip("."))
-        return Node(None, self.file, f"{self.at}.{keys[0]}".lstrip("."))
+                return Node(content[key], self.file, f"{self.place}.{key}".lstrip("."))
+        return Node(None, self.file, f"{self.place}.{keys[0]}".lstrip("."))
 
-    def has(self, key: str) -> bool:
+    def has_key(self, key: str) -> bool:
         """Whether this is an object that has the key."""
         return isinstance(self.value, dict) and key in self.value
 
-    def object(self) -> dict[str, Any]:
+    def as_object(self) -> dict[str, Any]:
         """The value, which must be an object."""
         value: dict[str, Any] = self._typed(dict, "an object {…}")
         return value
 
-    def each(self) -> Iterator[Node]:
+    def elements(self) -> Iterator[Node]:
         """The elements of the value, which must be an array."""
         for index, item in enumerate(self._typed(list, "an array […]")):
-            yield Node(item, self.file, f"{self.at}[{index}]")
+            yield Node(item, self.file, f"{self.place}[{index}]")
 
     def items(self) -> Iterator[tuple[str, Node]]:
         """The entries of the value, which must be an object."""
-        for key, item in self.object().items():
-            yield key, Node(item, self.file, f"{self.at}[{_limits.show(key)}]")
+        for key, item in self.as_object().items():
+            yield key, Node(item, self.file, f"{self.place}[{_limits.quote_value(key)}]")
 
-    def text(self, default: str | None = None) -> str:
+    def as_text(self, default: str | None = None) -> str:
         """The value, which must be text; `default` where it is missing."""
         if self.value is None and default is not None:
             return default
         value: str = self._typed(str, "text")
         return value
 
-    def label(self) -> str:
+    def as_label(self) -> str:
         """The value as a label: text, or a number written as text; "" where it is missing."""
         value = self.value
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return _limits.show(value)
-        return clean(self.text(""))
+            return _limits.quote_value(value)
+        return replace_surrogates(self.as_text(""))
 
-    def flag(self) -> bool:
+    def as_flag(self) -> bool:
         """The value, which must be true or false."""
         value: bool = self._typed(bool, "true or false")
         return value
 
-    def number(
+    def as_number(
         self, low: float = -_limits.MAX_COORDINATE, high: float = _limits.MAX_COORDINATE
     ) -> float:
         """The value, which must be a finite number between low and high."""
-        return _limits.number(self.value, self.where, low=low, high=high)
+        return _limits.check_number(self.value, self.location, low=low, high=high)
 
-    def whole(self, low: int = 0, high: int = _limits.MAX_SIDE) -> int:
+    def as_integer(self, low: int = 0, high: int = _limits.MAX_SIDE) -> int:
         """The value, which must be a whole number between low and high."""
-        return _limits.whole(self.number(), self.where, low=low, high=high)
+        return _limits.check_integer(self.as_number(), self.location, low=low, high=high)
 
-    def points(self) -> list[Point]:
+    def as_points(self) -> list[Point]:
         """The value, which must be an array of [x, y]."""
         result: list[Point] = []
         limit = _limits.MAX_COORDINATE
         for index, pair in enumerate(self._typed(list, "an array of points")):
             if not isinstance(pair, list) or len(pair) != 2:
                 raise UserError(
-                    f"`{_limits.show(pair)}` is not a point [x, y]", where=f"{self.where}[{index}]"
+                    f"`{_limits.quote_value(pair)}` is not a point [x, y]",
+                    where=f"{self.location}[{index}]",
                 )
             x, y = pair
             # The usual case first: a place is only put into words where it is needed.
             if type(x) is type(y) is float and -limit <= x <= limit and -limit <= y <= limit:
                 result.append((x, y))
             else:
-                where = f"{self.where}[{index}]"
-                result.append((_limits.number(x, where), _limits.number(y, where)))
+                location = f"{self.location}[{index}]"
+                result.append(
+                    (_limits.check_number(x, location), _limits.check_number(y, location))
+                )
         return result
 
     def _typed(self, kind: type, called: str) -> Any:
         if isinstance(self.value, kind):
             return self.value
         if self.value is None:
-            raise self.fail(f"is missing; {called} is expected")
-        raise self.fail(f"`{_limits.show(self.value)}` is not {called}")
+            raise self.make_error(f"is missing; {called} is expected")
+        raise self.make_error(f"`{_limits.quote_value(self.value)}` is not {called}")
 
 
-def clean(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Text without halves of surrogate pairs, which no file can hold."""
     return text.encode("utf-8", "replace").decode()
 
 
-def size(width: Node, height: Node) -> tuple[int, int]:
+def read_size(width: Node, height: Node) -> tuple[int, int]:
     """(width, height) of an image from two values, checked."""
-    return _limits.size(width.whole(low=1), height.whole(low=1), width.where)
+    return _limits.check_size(width.as_integer(low=1), height.as_integer(low=1), width.location)
 
 
 def _constant(text: str) -> None:
     raise ValueError(f"{text} is not a number that JSON knows")
 
 
-def parse(data: bytes, path: Path, at: str = "") -> Node:
+def parse_bytes(data: bytes, path: Path, at: str = "") -> Node:
     """JSON from bytes (UTF-8, 16 or 32, with or without byte order mark)."""
-    where = f"{path}: {at}" if at else str(path)
+    location = f"{path}: {at}" if at else str(path)
     try:
         text = data.decode(json.detect_encoding(data))
         return Node(json.loads(text.removeprefix("\ufeff"), parse_constant=_constant), path, at)
     except RecursionError:
-        raise UserError("is not valid JSON: nested too deeply", where=where) from None
+        raise UserError("is not valid JSON: nested too deeply", where=location) from None
     except ValueError as error:
-        reason = _limits.show(str(error)).strip("'\"")
-        raise UserError(f"is not valid JSON: {reason}", where=where) from None
+        reason = _limits.quote_value(str(error)).strip("'\"")
+        raise UserError(f"is not valid JSON: {reason}", where=location) from None
 
 
-def read(path: Path) -> Node:
+def read_file(path: Path) -> Node:
     """The root of a JSON file; UserError where it is missing, too large or broken."""
-    return parse(_limits.read_bytes(path), path)
+    return parse_bytes(_limits.read_bytes(path), path)
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ class Sketch:
     paths: frozenset[tuple[str, ...]]
     kind: str = ""
 
-    def has(self, *pattern: str) -> bool:
+    def has_path(self, *pattern: str) -> bool:
         """Whether a key path was seen; `*` stands for any key (not for an array's element)."""
         if "*" not in pattern:
             return pattern in self.paths
@@ -175,7 +178,7 @@ class Sketch:
 
 
 @lru_cache(maxsize=4)
-def sketch(head: bytes) -> Sketch:
+def sketch_keys(head: bytes) -> Sketch:
     """The key paths, up to six deep, in the first bytes of a JSON file, which may be cut."""
     try:
         text = head.decode(json.detect_encoding(head), "replace").lstrip("\ufeff \t\r\n")

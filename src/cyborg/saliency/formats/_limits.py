@@ -23,7 +23,7 @@ _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 2, 60, 60, 40
 
 
-def show(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """A value as it is quoted in messages: short, whatever it is."""
     text = _short.repr(value)
     if isinstance(value, str):
@@ -46,8 +46,8 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
 
 
-def number(
-    value: Any, where: str, *, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE
+def check_number(
+    value: Any, location: str, *, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE
 ) -> float:
     """A finite number between low and high; true and false are none, nor are texts."""
     if type(value) is float or type(value) is int:
@@ -58,51 +58,51 @@ def number(
         if low <= result <= high:
             return result
         raise UserError(
-            f"{show(value)} is out of range",
-            where=where,
+            f"{quote_value(value)} is out of range",
+            where=location,
             hint=f"a number from {low:g} to {high:g} is expected",
         )
-    raise UserError(f"`{show(value)}` is not a number", where=where)
+    raise UserError(f"`{quote_value(value)}` is not a number", where=location)
 
 
 def parse_number(
-    text: str | None, where: str, *, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE
+    text: str | None, location: str, *, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE
 ) -> float:
     """The same for text, as in XML and CSV."""
     try:
         value = float((text or "").strip()[:64])
     except ValueError:
-        raise UserError(f"`{show(text or '')}` is not a number", where=where) from None
-    return number(value, where, low=low, high=high)
+        raise UserError(f"`{quote_value(text or '')}` is not a number", where=location) from None
+    return check_number(value, location, low=low, high=high)
 
 
-def whole(value: float, where: str, *, low: int = 0, high: int = MAX_SIDE) -> int:
+def check_integer(value: float, location: str, *, low: int = 0, high: int = MAX_SIDE) -> int:
     """A whole number between low and high."""
     if value != int(value) or not low <= value <= high:
         raise UserError(
-            f"{show(value)} is not a whole number from {low} to {high}",
-            where=where,
+            f"{quote_value(value)} is not a whole number from {low} to {high}",
+            where=location,
         )
     return int(value)
 
 
-def size(width: float, height: float, where: str) -> tuple[int, int]:
+def check_size(width: float, height: float, location: str) -> tuple[int, int]:
     """(width, height) of an image as a file states it, checked."""
-    w, h = whole(width, where, low=1), whole(height, where, low=1)
+    w, h = check_integer(width, location, low=1), check_integer(height, location, low=1)
     if w * h > MAX_PIXELS:
         raise UserError(
             f"claims an image of {w}×{h} pixels; up to {MAX_PIXELS} are read",
-            where=where,
+            where=location,
         )
     return w, h
 
 
-def name(text: str, where: str) -> str:
+def check_name(text: str, location: str) -> str:
     """An image's name as the file states it; UserError where no file can be called so."""
     if (
         not text.strip()
         or len(text) > 4096
         or any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in text)
     ):
-        raise UserError(f"`{show(text)}` cannot be the name of an image", where=where)
+        raise UserError(f"`{quote_value(text)}` cannot be the name of an image", where=location)
     return text

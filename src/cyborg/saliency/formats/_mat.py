@@ -55,12 +55,12 @@ class _Broken(ValueError):
     pass
 
 
-def recognise(head: bytes) -> bool:
+def is_matlab_file(head: bytes) -> bool:
     """Whether the file begins as MATLAB files of version 5 to 7.3 do."""
     return head.startswith(b"MATLAB ")
 
 
-def read(path: Path) -> dict[str, Value]:
+def read_variables(path: Path) -> dict[str, Value]:
     """The variables of a .mat file by name.
 
     Raises UserError where it is broken, of version 7.3 (HDF5), or holds other things than
@@ -74,42 +74,42 @@ def read(path: Path) -> dict[str, Value]:
     try:
         if len(data) < 128 or data[126:128] not in (b"IM", b"MI"):
             raise _Broken("it has no header of version 5")
-        return _variables(data, "<" if data[126:128] == b"IM" else ">")
+        return _read_variables(data, "<" if data[126:128] == b"IM" else ">")
     # struct.error, zlib.error, UnicodeDecodeError and MemoryError: what broken bytes lead to.
     except (_Broken, struct.error, zlib.error, ValueError, MemoryError) as error:
         raise UserError(
-            f"is not a readable MATLAB file: {_limits.show(str(error))}", where=path
+            f"is not a readable MATLAB file: {_limits.quote_value(str(error))}", where=path
         ) from None
 
 
-def _variables(data: bytes, order: str) -> dict[str, Value]:
+def _read_variables(data: bytes, order: str) -> dict[str, Value]:
     found: dict[str, Value] = {}
     at, left = 128, EXPANDED
     while at < len(data):
-        kind, start, stop, at = _element(data, at, len(data), order)
+        kind, start, stop, at = _read_element(data, at, len(data), order)
         inside, first, last = data, start, stop
         if kind == _COMPRESSED:
             inside = zlib.decompressobj().decompress(data[start:stop], left + 1)
             left -= len(inside)
             if left < 0:
                 raise _Broken(f"it expands to more than {EXPANDED} bytes")
-            kind, first, last, _ = _element(inside, 0, len(inside), order)
+            kind, first, last, _ = _read_element(inside, 0, len(inside), order)
         if kind != _MATRIX:
             raise _Broken("it holds something else than variables")
-        name, value = _matrix(inside, first, last, order, 0)
+        name, value = _read_array(inside, first, last, order, 0)
         found[name] = value
     return found
 
 
-def _matrix(data: bytes, at: int, end: int, order: str, depth: int) -> tuple[str, Value]:
+def _read_array(data: bytes, at: int, end: int, order: str, depth: int) -> tuple[str, Value]:
     """Name and value of the array in data[at:end]."""
     if at == end:
         return "", np.zeros((0, 0))
     if depth > _DEPTH:
         raise _Broken("nested too deeply")
-    _, start, stop, at = _element(data, at, end, order)
+    _, start, stop, at = _read_element(data, at, end, order)
     kind = struct.unpack_from(order + "I", data[start:stop])[0] & 0xFF
-    _, start, stop, at = _element(data, at, end, order)
+    _, start, stop, at = _read_element(data, at, end, order)
     shape = struct.unpack(f"{order}{(stop - start) // 4}i", data[start:stop])
     if len(shape) < 2 or len(shape) > 8 or min(shape) < 0:
         raise _Broken("an array of a shape that cannot be")
@@ -118,34 +118,34 @@ def _matrix(data: bytes, at: int, end: int, order: str, depth: int) -> tuple[str
         entries *= length
     if entries > end:  # every entry takes a byte or more
         raise _Broken("an array is larger than the file")
-    _, start, stop, at = _element(data, at, end, order)
+    _, start, stop, at = _read_element(data, at, end, order)
     name = data[start:stop].decode("latin-1")
     if kind == _CELL:
         cells: list[Value] = []
         for _ in range(entries):
-            value, at = _inner(data, at, end, order, depth)
+            value, at = _read_inner_array(data, at, end, order, depth)
             cells.append(value)
         return name, cells
     if kind == _STRUCT:
-        return name, _struct(data, at, end, order, depth, entries)
+        return name, _read_struct(data, at, end, order, depth, entries)
     if kind == _CHAR:
-        return name, _text(data, at, end, order)
+        return name, _read_text(data, at, end, order)
     if kind not in _NUMERIC:
         raise _Broken("it holds something else than numbers, text, cells and structs")
-    return name, _numbers(data, at, end, order, shape, entries)
+    return name, _read_numbers(data, at, end, order, shape, entries)
 
 
-def _inner(data: bytes, at: int, end: int, order: str, depth: int) -> tuple[Value, int]:
-    kind, start, stop, at = _element(data, at, end, order)
+def _read_inner_array(data: bytes, at: int, end: int, order: str, depth: int) -> tuple[Value, int]:
+    kind, start, stop, at = _read_element(data, at, end, order)
     if kind != _MATRIX:
         raise _Broken("a cell or field that is no array")
-    return _matrix(data, start, stop, order, depth + 1)[1], at
+    return _read_array(data, start, stop, order, depth + 1)[1], at
 
 
-def _struct(data: bytes, at: int, end: int, order: str, depth: int, entries: int) -> Struct:
-    _, start, stop, at = _element(data, at, end, order)
+def _read_struct(data: bytes, at: int, end: int, order: str, depth: int, entries: int) -> Struct:
+    _, start, stop, at = _read_element(data, at, end, order)
     (length,) = struct.unpack(order + "i", data[start:stop])
-    _, start, stop, at = _element(data, at, end, order)
+    _, start, stop, at = _read_element(data, at, end, order)
     if length < 1 or stop - start > 2**20:
         raise _Broken("a struct whose fields have no names")
     names = [
@@ -156,15 +156,15 @@ def _struct(data: bytes, at: int, end: int, order: str, depth: int, entries: int
     for _ in range(entries):
         fields = {}
         for name in names:
-            fields[name], at = _inner(data, at, end, order, depth)
+            fields[name], at = _read_inner_array(data, at, end, order, depth)
         elements.append(fields)
     return Struct(elements)
 
 
-def _text(data: bytes, at: int, end: int, order: str) -> str:
+def _read_text(data: bytes, at: int, end: int, order: str) -> str:
     if at == end:
         return ""
-    kind, start, stop, _ = _element(data, at, end, order)
+    kind, start, stop, _ = _read_element(data, at, end, order)
     if kind not in _TEXTS:
         raise _Broken("text in an unknown code")
     code = _TEXTS[kind]
@@ -173,10 +173,10 @@ def _text(data: bytes, at: int, end: int, order: str) -> str:
     return data[start:stop].decode(code)
 
 
-def _numbers(
+def _read_numbers(
     data: bytes, at: int, end: int, order: str, shape: tuple[int, ...], entries: int
 ) -> np.ndarray:
-    kind, start, stop, _ = _element(data, at, end, order)
+    kind, start, stop, _ = _read_element(data, at, end, order)
     if kind not in _STORED:
         raise _Broken("numbers of an unknown type")
     values = np.frombuffer(data[start:stop], np.dtype(order + _STORED[kind]))
@@ -185,7 +185,7 @@ def _numbers(
     return values.astype(np.float64).reshape(shape, order="F")
 
 
-def _element(data: bytes, at: int, end: int, order: str) -> tuple[int, int, int, int]:
+def _read_element(data: bytes, at: int, end: int, order: str) -> tuple[int, int, int, int]:
     """(type, first byte, end, place of the next element) of the element at `at`."""
     if at + 8 > end:
         raise _Broken("cut short")
@@ -201,35 +201,35 @@ def _element(data: bytes, at: int, end: int, order: str) -> tuple[int, int, int,
     return kind, at + 8, stop, stop if kind == _COMPRESSED else min(stop + (-size) % 8, end)
 
 
-def one(value: Value | None, where: str) -> Value:
+def unwrap_cells(value: Value | None, location: str) -> Value:
     """The content of a cell or list of one entry, however often it is wrapped."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     if value is None:
-        raise UserError("is missing", where=where)
+        raise UserError("is missing", where=location)
     return value
 
 
-def field(value: Value | None, name: str, where: str) -> Value:
+def read_field(value: Value | None, name: str, location: str) -> Value:
     """A field of a struct of one element; UserError where there is none."""
-    value = one(value, where)
+    value = unwrap_cells(value, location)
     if not isinstance(value, Struct) or len(value.elements) != 1 or name not in value.elements[0]:
-        raise UserError(f"has no field `{name}`", where=where)
+        raise UserError(f"has no field `{name}`", where=location)
     found: Value = value.elements[0][name]
     return found
 
 
-def numbers(value: Value, where: str) -> np.ndarray:
+def as_numbers(value: Value, location: str) -> np.ndarray:
     """An array of numbers, float64; UserError for others."""
-    value = one(value, where)
+    value = unwrap_cells(value, location)
     if not isinstance(value, np.ndarray):
-        raise UserError("is not an array of numbers", where=where)
+        raise UserError("is not an array of numbers", where=location)
     return value
 
 
-def text(value: Value, where: str) -> str:
+def as_text(value: Value, location: str) -> str:
     """Text; UserError for others."""
-    value = one(value, where)
+    value = unwrap_cells(value, location)
     if not isinstance(value, str):
-        raise UserError("is not text", where=where)
+        raise UserError("is not text", where=location)
     return value

@@ -8,42 +8,44 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits
 
 
-def cvat(text: str, width: int, height: int, where: str) -> np.ndarray:
+def decode_cvat(text: str, width: int, height: int, location: str) -> np.ndarray:
     """Mask bool [height,width] from counts in rows, background first, separated by commas."""
     try:
         counts = np.array([int(part[:16]) for part in text.split(",")], dtype=np.int64)
     except (ValueError, OverflowError):
-        raise UserError(f"`{_limits.show(text)}` are not run lengths", where=where) from None
+        raise UserError(
+            f"`{_limits.quote_value(text)}` are not run lengths", where=location
+        ) from None
     total = width * height
     if (counts < 0).any() or (counts > total).any() or int(counts.sum()) != total:
         raise UserError(
             f"the run lengths do not add up to the {width}×{height} = {total} pixels of the mask",
-            where=where,
+            where=location,
         )
     values = np.arange(counts.size) % 2 == 1
     return np.repeat(values, counts).reshape(height, width)
 
 
-class _Bits:
+class _BitReader:
     """Reads numbers of some bits, first bit first."""
 
-    def __init__(self, data: bytes, where: str):
-        self.data, self.where, self.at, self.end = data, where, 0, 8 * len(data)
+    def __init__(self, data: bytes, location: str):
+        self.data, self.location, self.at, self.end = data, location, 0, 8 * len(data)
 
-    def take(self, count: int) -> int:
+    def read_number(self, count: int) -> int:
         start, stop = self.at, self.at + count
         if stop > self.end:
-            raise UserError("the brush's run-length code ends too early", where=self.where)
+            raise UserError("the brush's run-length code ends too early", where=self.location)
         self.at = stop
         last = (stop + 7) // 8
         piece = int.from_bytes(self.data[start // 8 : last], "big")
         return (piece >> (8 * last - stop)) & ((1 << count) - 1)
 
-    def words(self, count: int) -> np.ndarray:
+    def read_words(self, count: int) -> np.ndarray:
         """The next `count` bytes, uint8, wherever they begin."""
         start, stop = self.at, self.at + 8 * count
         if stop > self.end:
-            raise UserError("the brush's run-length code ends too early", where=self.where)
+            raise UserError("the brush's run-length code ends too early", where=self.location)
         self.at = stop
         piece = np.frombuffer(self.data[start // 8 : (stop + 7) // 8], np.uint8)
         shift = start % 8
@@ -53,7 +55,7 @@ class _Bits:
         return (wide >> (8 - shift)).astype(np.uint8)
 
 
-def label_studio(code: bytes, width: int, height: int, where: str) -> np.ndarray:
+def decode_label_studio(code: bytes, width: int, height: int, location: str) -> np.ndarray:
     """Alpha uint8 [height,width] from Label Studio's brush code.
 
     The code (thi.ng rle-pack) holds height*width*4 bytes RGBA in rows: 32 bits number of words,
@@ -63,29 +65,29 @@ def label_studio(code: bytes, width: int, height: int, where: str) -> np.ndarray
 
     Source: thi.ng/umbrella, packages/rle-pack; label-studio-converter, brush.py.
     """
-    bits = _Bits(code, where)
-    total, word = bits.take(32), bits.take(5) + 1
-    lengths = [bits.take(4) + 1 for _ in range(4)]
+    bits = _BitReader(code, location)
+    total, word = bits.read_number(32), bits.read_number(5) + 1
+    lengths = [bits.read_number(4) + 1 for _ in range(4)]
     if word != 8 or total != 4 * width * height:
         raise UserError(
             f"the brush's run-length code holds {total} words of {word} bits, not the "
             f"{width}×{height}×4 bytes of the image",
-            where=where,
+            where=location,
         )
     alpha = np.zeros(width * height, np.uint8)
     done = 0
     while done < total:
-        repeated = bits.take(1)
-        end = done + 1 + bits.take(lengths[bits.take(2)])
+        repeated = bits.read_number(1)
+        end = done + 1 + bits.read_number(lengths[bits.read_number(2)])
         if end > total:
-            raise UserError("the brush's run-length code is longer than the image", where=where)
+            raise UserError("the brush's run-length code is longer than the image", where=location)
         # Byte 4 k + 3 is the alpha of pixel k: those in [done, end) are k in [done/4, end/4).
         first, last = done // 4, end // 4
         if repeated:
-            value = bits.take(8)
+            value = bits.read_number(8)
             if value:
                 alpha[first:last] = value
         else:
-            alpha[first:last] = bits.words(end - done)[(3 - done) % 4 :: 4]
+            alpha[first:last] = bits.read_words(end - done)[(3 - done) % 4 :: 4]
         done = end
     return alpha.reshape(height, width)

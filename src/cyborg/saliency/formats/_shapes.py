@@ -12,7 +12,7 @@ from cyborg.saliency.annotation import Point, Shape
 from cyborg.saliency.formats import _limits
 
 
-def polygon(points: Sequence[Point], label: str, where: str) -> Shape:
+def make_polygon(points: Sequence[Point], label: str, location: str) -> Shape:
     """A polygon; a last vertex that repeats the first is left out."""
     points = tuple(points)
     if len(points) > 1 and points[0] == points[-1]:
@@ -20,23 +20,23 @@ def polygon(points: Sequence[Point], label: str, where: str) -> Shape:
     if len(points) < 3:
         raise UserError(
             f"a polygon of {len(points)} points has no area",
-            where=where,
+            where=location,
             hint="three points or more are needed; delete it or complete it in the tool",
         )
     return Shape("polygon", points, label=label)
 
 
-def line(points: Sequence[Point], label: str, where: str, width: float = 0.0) -> Shape:
+def make_line(points: Sequence[Point], label: str, location: str, width: float = 0.0) -> Shape:
     """An open line; one whose end is exactly its beginning is a polygon."""
     points = tuple(points)
     if len(points) > 3 and points[0] == points[-1]:
-        return polygon(points, label, where)
+        return make_polygon(points, label, location)
     if not points:
-        raise UserError("a line without points", where=where)
+        raise UserError("a line without points", where=location)
     return Shape("line", points, label=label, width=width)
 
 
-def rotated(points: Sequence[Point], degrees: float, about: Point) -> tuple[Point, ...]:
+def rotate_points(points: Sequence[Point], degrees: float, about: Point) -> tuple[Point, ...]:
     """Points turned clockwise (as seen, y downwards) about a centre."""
     if degrees % 360 == 0:
         return tuple(points)
@@ -47,7 +47,7 @@ def rotated(points: Sequence[Point], degrees: float, about: Point) -> tuple[Poin
     )
 
 
-def box(
+def make_box(
     x0: float,
     y0: float,
     x1: float,
@@ -60,25 +60,27 @@ def box(
     x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
     corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
     about = about or ((x0 + x1) / 2, (y0 + y1) / 2)
-    return Shape("polygon", rotated(corners, rotation, about), label=label)
+    return Shape("polygon", rotate_points(corners, rotation, about), label=label)
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, label: str, rotation: float = 0.0) -> Shape:
+def make_ellipse(
+    x: float, y: float, rx: float, ry: float, label: str, rotation: float = 0.0
+) -> Shape:
     """An ellipse by its centre and semi-axes, turned clockwise, degrees."""
     return Shape("ellipse", ((x, y), (rx, ry)), label=label, rotation=rotation)
 
 
-def point(x: float, y: float, label: str) -> Shape:
+def make_point(x: float, y: float, label: str) -> Shape:
     """A point."""
     return Shape("point", ((x, y),), label=label)
 
 
-def mask(
+def make_mask(
     pixels: np.ndarray,
     left: int,
     top: int,
     label: str,
-    where: str,
+    location: str,
     size: tuple[int, int] | None,
 ) -> Shape:
     """A bool array [h,w] placed at (left, top), which must lie in the image; cut to what is set."""
@@ -86,7 +88,7 @@ def mask(
     if left < 0 or top < 0 or (size and (left + width > size[0] or top + height > size[1])):
         inside = f"the image of {size[0]}×{size[1]}" if size else "the image"
         raise UserError(
-            f"a mask of {width}×{height} pixels at ({left}, {top}) leaves {inside}", where=where
+            f"a mask of {width}×{height} pixels at ({left}, {top}) leaves {inside}", where=location
         )
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     if rows.size == 0:
@@ -96,17 +98,17 @@ def mask(
     return Shape("mask", (corner,), label=label, mask=crop)
 
 
-class Budget:
+class MaskBudget:
     """Counts the mask pixels of one annotation, so that small codes cannot fill the memory."""
 
     def __init__(self) -> None:
         self.left = _limits.MAX_MASKS
 
-    def take(self, pixels: int, where: str) -> None:
+    def count_pixels(self, pixels: int, location: str) -> None:
         """Count a mask; UserError where the sum passes the limit."""
         self.left -= pixels
         if self.left < 0:
             raise UserError(
                 f"the masks of one image have more than {_limits.MAX_MASKS} pixels together",
-                where=where,
+                where=location,
             )

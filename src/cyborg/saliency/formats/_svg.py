@@ -20,48 +20,52 @@ _ARGUMENTS = {"M": 2, "L": 2, "H": 1, "V": 1, "Q": 4, "C": 6, "Z": 0}
 _PIECES = 8
 
 
-def strokes(data: bytes, where: str) -> tuple[tuple[int, int] | None, list[tuple[Shape, ...]]]:
+def read_strokes(
+    data: bytes, location: str
+) -> tuple[tuple[int, int] | None, list[tuple[Shape, ...]]]:
     """Size of the drawing, if stated, and per path its lines (more than one where it jumps).
 
     Transforms of groups and paths are applied. Raises UserError for entities, deep nesting, and
     for what the brush does not draw.
     """
-    root = _xml.parse(data, where)
-    if _local(root) != "svg":
-        raise UserError(f"<{_limits.show(root.tag)}> is not <svg>", where=where)
+    root = _xml.parse_bytes(data, location)
+    if _strip_namespace(root) != "svg":
+        raise UserError(f"<{_limits.quote_value(root.tag)}> is not <svg>", where=location)
     size = None
     if root.get("width") and root.get("height"):
         width, height = (
-            _limits.parse_number((root.get(side) or "").removesuffix("px"), f"{where}: {side}")
+            _limits.parse_number((root.get(side) or "").removesuffix("px"), f"{location}: {side}")
             for side in ("width", "height")
         )
-        size = _limits.size(width, height, where)
-    return size, _inside(root, IDENTITY, where)
+        size = _limits.check_size(width, height, location)
+    return size, _read_group(root, IDENTITY, location)
 
 
-def _inside(element: Element, matrix: Matrix, where: str) -> list[tuple[Shape, ...]]:
+def _read_group(element: Element, matrix: Matrix, location: str) -> list[tuple[Shape, ...]]:
     found: list[tuple[Shape, ...]] = []
     for child in element:
-        kind = _local(child)
+        kind = _strip_namespace(child)
         if kind in _NOTHING:
             continue
-        inner = _times(matrix, _transform(child.get("transform", ""), where))
+        inner = _multiply(matrix, _parse_transform(child.get("transform", ""), location))
         if kind == "g":
-            found += _inside(child, inner, where)
+            found += _read_group(child, inner, location)
         elif kind == "path":
-            shapes = _path(child, inner, f"{where}: path {len(found)}")
+            shapes = _read_path(child, inner, f"{location}: path {len(found)}")
             if shapes:
                 found.append(shapes)
         else:
-            raise UserError(f"<{_limits.show(kind)}> is not a stroke of the brush", where=where)
+            raise UserError(
+                f"<{_limits.quote_value(kind)}> is not a stroke of the brush", where=location
+            )
     return found
 
 
-def _local(element: Element) -> str:
+def _strip_namespace(element: Element) -> str:
     return str(element.tag).rsplit("}", 1)[-1]
 
 
-def _path(element: Element, matrix: Matrix, where: str) -> tuple[Shape, ...]:
+def _read_path(element: Element, matrix: Matrix, location: str) -> tuple[Shape, ...]:
     style = {
         key.strip(): value.strip()
         for key, _, value in (p.partition(":") for p in element.get("style", "").split(";"))
@@ -71,22 +75,22 @@ def _path(element: Element, matrix: Matrix, where: str) -> tuple[Shape, ...]:
         return ()
     width = _limits.parse_number(
         style.get("stroke-width", element.get("stroke-width", "1")).removesuffix("px"),
-        f"{where}: stroke-width",
+        f"{location}: stroke-width",
         low=0,
     )
     a, b, c, d, _, _ = matrix
     width *= math.sqrt(abs(a * d - b * c))
     shapes = []
-    for points in _lines(element.get("d", ""), where):
-        moved = [_apply(matrix, point) for point in points]
+    for points in _parse_lines(element.get("d", ""), location):
+        moved = [_transform_point(matrix, point) for point in points]
         if not all(abs(v) <= _limits.MAX_COORDINATE for point in moved for v in point):
-            raise UserError("has points far outside any image", where=where)
-        # Not _shapes.line: a stroke that ends where it began is drawn, not filled.
+            raise UserError("has points far outside any image", where=location)
+        # Not _shapes.make_line: a stroke that ends where it began is drawn, not filled.
         shapes.append(Shape("line", tuple(moved), width=width))
     return tuple(shapes)
 
 
-def _lines(text: str, where: str) -> list[list[Point]]:
+def _parse_lines(text: str, location: str) -> list[list[Point]]:
     """The lines of a path's `d`; curves become pieces of straight lines."""
     lines: list[list[Point]] = []
     tokens = re.findall(rf"[A-Za-z]|{_NUMBER}|[^\s,]", text)
@@ -98,11 +102,13 @@ def _lines(text: str, where: str) -> list[list[Point]]:
         if kind not in _ARGUMENTS or (
             kind == "Z" and at < len(tokens) and not tokens[at].isalpha()
         ):
-            raise UserError(f"`{_limits.show(command or tokens[at])}` is not known", where=where)
+            raise UserError(
+                f"`{_limits.quote_value(command or tokens[at])}` is not known", where=location
+            )
         count = _ARGUMENTS[kind]
         if len(tokens) < at + count or (kind != "M" and not lines):
-            raise UserError("the path is cut short or does not begin with M", where=where)
-        numbers = [_limits.parse_number(token, where) for token in tokens[at : at + count]]
+            raise UserError("the path is cut short or does not begin with M", where=location)
+        numbers = [_limits.parse_number(token, location) for token in tokens[at : at + count]]
         at += count
         base = position if command.islower() else (0.0, 0.0)
         if kind == "H":
@@ -118,14 +124,14 @@ def _lines(text: str, where: str) -> list[list[Point]]:
             lines.append(points)
             command = "l" if command == "m" else "L"
         elif kind in "QC":
-            lines[-1] += _curve([position, *points])
+            lines[-1] += _flatten_curve([position, *points])
         else:
             lines[-1] += points
         position = points[-1]
     return lines
 
 
-def _curve(control: list[Point]) -> list[Point]:
+def _flatten_curve(control: list[Point]) -> list[Point]:
     """Points on a Bézier curve, without its first."""
     degree = len(control) - 1
     result = []
@@ -141,10 +147,10 @@ def _curve(control: list[Point]) -> list[Point]:
     return result
 
 
-def _transform(text: str, where: str) -> Matrix:
+def _parse_transform(text: str, location: str) -> Matrix:
     result = IDENTITY
     for name, inside in re.findall(r"(\w+)\s*\(([^)]*)\)", text[:1000]):
-        place = f"{where}: transform"
+        place = f"{location}: transform"
         v = [_limits.parse_number(part, place) for part in re.findall(r"[^\s,]+", inside)]
         if name == "matrix" and len(v) == 6:
             step: Matrix = (v[0], v[1], v[2], v[3], v[4], v[5])
@@ -157,13 +163,14 @@ def _transform(text: str, where: str) -> Matrix:
             step = (c, s, -s, c, 0.0, 0.0)
         else:
             raise UserError(
-                f"`{_limits.show(name)}({_limits.show(inside)})` is not known", where=place
+                f"`{_limits.quote_value(name)}({_limits.quote_value(inside)})` is not known",
+                where=place,
             )
-        result = _times(result, step)
+        result = _multiply(result, step)
     return result
 
 
-def _times(m: Matrix, n: Matrix) -> Matrix:
+def _multiply(m: Matrix, n: Matrix) -> Matrix:
     return (
         m[0] * n[0] + m[2] * n[1],
         m[1] * n[0] + m[3] * n[1],
@@ -174,6 +181,6 @@ def _times(m: Matrix, n: Matrix) -> Matrix:
     )
 
 
-def _apply(m: Matrix, point: Point) -> Point:
+def _transform_point(m: Matrix, point: Point) -> Point:
     x, y = point
     return m[0] * x + m[2] * y + m[4], m[1] * x + m[3] * y + m[5]

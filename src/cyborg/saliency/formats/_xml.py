@@ -37,31 +37,33 @@ class _Builder(tree.TreeBuilder):
         return super().end(tag)
 
 
-def parse(data: bytes, where: str) -> tree.Element:
+def parse_bytes(data: bytes, location: str) -> tree.Element:
     """The root element; UserError for broken XML, entities, or more than MAX_DEPTH levels."""
     parser = DefusedXMLParser(target=_Builder(), forbid_entities=True, forbid_external=True)
     try:
         parser.feed(data)
         root: tree.Element = parser.close()
     except _TooDeep:
-        raise UserError(f"XML nested deeper than {MAX_DEPTH} levels", where=where) from None
+        raise UserError(f"XML nested deeper than {MAX_DEPTH} levels", where=location) from None
     except DefusedXmlException:
         raise UserError(
             "declares entities, which annotation files do not need and which can be abused",
-            where=where,
+            where=location,
         ) from None
     except (tree.ParseError, ValueError, LookupError) as error:
-        raise UserError(f"is not valid XML: {_limits.show(str(error))}", where=where) from None
+        raise UserError(
+            f"is not valid XML: {_limits.quote_value(str(error))}", where=location
+        ) from None
     return root
 
 
-def read(path: Path) -> tree.Element:
+def read_file(path: Path) -> tree.Element:
     """The root element of an XML file."""
-    return parse(_limits.read_bytes(path), str(path))
+    return parse_bytes(_limits.read_bytes(path), str(path))
 
 
 @lru_cache(maxsize=4)
-def sketch(head: bytes) -> frozenset[str]:
+def sketch_paths(head: bytes) -> frozenset[str]:
     """Paths of elements (`annotation/object/bndbox`, up to six deep) at the beginning of XML.
 
     Empty where it is no XML. Attributes are `path@name`.
@@ -94,14 +96,14 @@ def sketch(head: bytes) -> frozenset[str]:
     return frozenset(paths)
 
 
-def text(element: tree.Element | None, default: str = "") -> str:
+def read_text(element: tree.Element | None, default: str = "") -> str:
     """The text of an element without blanks around it; `default` where there is none."""
     return ((element.text if element is not None else None) or default).strip()
 
 
-def attribute(element: tree.Element, name: str, where: str) -> str:
+def read_attribute(element: tree.Element, name: str, location: str) -> str:
     """An attribute that must be there."""
     value = element.get(name)
     if value is None:
-        raise UserError(f"<{element.tag}> has no `{name}`", where=where)
+        raise UserError(f"<{element.tag}> has no `{name}`", where=location)
     return value

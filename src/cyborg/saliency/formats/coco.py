@@ -33,19 +33,19 @@ SHAPES = ("segmentation", "bbox")
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether this is a COCO file, by its keys; `annotations` may stand far behind `images`."""
-    sketch = _json.sketch(head)
-    if any(sketch.has("[]", "image_id") and sketch.has("[]", key) for key in SHAPES):
+    sketch = _json.sketch_keys(head)
+    if any(sketch.has_path("[]", "image_id") and sketch.has_path("[]", key) for key in SHAPES):
         return True
-    if sketch.has("annotations", "[]") or sketch.has("annotations", "[]", "*"):
+    if sketch.has_path("annotations", "[]") or sketch.has_path("annotations", "[]", "*"):
         seen = sketch
-    elif sketch.has("images", "[]", "file_name") or sketch.has("images", "[]", "id"):
-        seen = _json.sketch(_behind(path, b'"annotations"'))
+    elif sketch.has_path("images", "[]", "file_name") or sketch.has_path("images", "[]", "id"):
+        seen = _json.sketch_keys(_find_behind(path, b'"annotations"'))
     else:
         return False
-    if any(seen.has("annotations", "[]", key) for key in SHAPES):
+    if any(seen.has_path("annotations", "[]", key) for key in SHAPES):
         return True
-    empty = seen.has("annotations") and not seen.has("annotations", "[]", "*")
-    return empty and sketch.has("images", "[]", "file_name")
+    empty = seen.has_path("annotations") and not seen.has_path("annotations", "[]", "*")
+    return empty and sketch.has_path("images", "[]", "file_name")
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
@@ -53,148 +53,160 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
 
     Raises UserError, naming the record and field, for whatever is not as described above.
     """
-    root = _json.read(path)
+    root = _json.read_file(path)
     if isinstance(root.value, list):
-        yield from _results(root)
+        yield from _read_results(root)
         return
-    labels = _labels(root.get("categories"))
-    entries = [root.get("image")] if root.get("images").missing else list(root.get("images").each())
-    if entries[0:1] and entries[0].missing:
-        raise root.fail("has neither `images` nor `image`")
+    labels = _read_categories(root.get("categories"))
+    entries = (
+        [root.get("image")]
+        if root.get("images").is_missing
+        else list(root.get("images").elements())
+    )
+    if entries[0:1] and entries[0].is_missing:
+        raise root.make_error("has neither `images` nor `image`")
     places: dict[str, int] = {}
     for number, image in enumerate(entries):
-        key = _key(image.get("id", "image_id"))
+        key = _read_key(image.get("id", "image_id"))
         if key in places:
-            raise image.fail(f"the image number {_limits.show(key)} is there twice")
+            raise image.make_error(f"the image number {_limits.quote_value(key)} is there twice")
         places[key] = number
     regions: list[list[_json.Node]] = [[] for _ in entries]
-    for record in root.get("annotations").each():
+    for record in root.get("annotations").elements():
         # SA-1B leaves out the number, for there is one image only.
         stated = record.get("image_id")
-        one = len(entries) == 1 and stated.missing
-        place = 0 if one else places.get(_key(stated))
+        one = len(entries) == 1 and stated.is_missing
+        place = 0 if one else places.get(_read_key(stated))
         if place is None:
-            raise stated.fail(f"no image has the number {_limits.show(stated.value)}")
+            raise stated.make_error(f"no image has the number {_limits.quote_value(stated.value)}")
         regions[place].append(record)
     for image, records in zip(entries, regions, strict=True):
-        name = _limits.name(image.get("file_name", "path").text(), image.where)
-        size = _size(image)
-        budget = _shapes.Budget()
-        found = tuple(_region(record, labels, size, budget)[0] for record in records)
+        name = _limits.check_name(image.get("file_name", "path").as_text(), image.location)
+        size = _read_size(image)
+        budget = _shapes.MaskBudget()
+        found = tuple(_read_region(record, labels, size, budget)[0] for record in records)
         yield Annotation(image=name, size=size, regions=found)
 
 
-def _results(root: _json.Node) -> Iterator[Annotation]:
+def _read_results(root: _json.Node) -> Iterator[Annotation]:
     grouped: dict[str, list[_json.Node]] = {}
-    for record in root.each():
-        grouped.setdefault(_key(record.get("image_id")), []).append(record)
+    for record in root.elements():
+        grouped.setdefault(_read_key(record.get("image_id")), []).append(record)
     for key, records in grouped.items():
-        budget = _shapes.Budget()
-        found = [_region(record, None, None, budget) for record in records]
+        budget = _shapes.MaskBudget()
+        found = [_read_region(record, None, None, budget) for record in records]
         sizes = {size for _, size in found if size is not None}
         if len(sizes) > 1:
-            raise records[0].fail(f"image {key} has masks of different sizes: {sorted(sizes)[:3]}")
+            raise records[0].make_error(
+                f"image {key} has masks of different sizes: {sorted(sizes)[:3]}"
+            )
         size = sizes.pop() if sizes else None
         yield Annotation(image=key, size=size, regions=tuple(region for region, _ in found))
 
 
-def _key(node: _json.Node) -> str:
+def _read_key(node: _json.Node) -> str:
     """An image's number, or name, as text: 7 and "7" are the same."""
     if isinstance(node.value, bool) or not isinstance(node.value, int | str):
-        raise node.fail("is missing" if node.missing else f"`{_limits.show(node.value)}` is no id")
+        raise node.make_error(
+            "is missing" if node.is_missing else f"`{_limits.quote_value(node.value)}` is no id"
+        )
     if isinstance(node.value, int) and abs(node.value) > 10**30:
-        raise node.fail("is out of range")
-    return _limits.name(str(node.value), node.where)
+        raise node.make_error("is out of range")
+    return _limits.check_name(str(node.value), node.location)
 
 
-def _labels(categories: _json.Node) -> dict[str, str] | None:
+def _read_categories(categories: _json.Node) -> dict[str, str] | None:
     """Names of the categories by number; None where the file has none."""
-    if categories.missing:
+    if categories.is_missing:
         return None
-    return {_key(entry.get("id")): entry.get("name").label() for entry in categories.each()}
+    return {
+        _read_key(entry.get("id")): entry.get("name").as_label() for entry in categories.elements()
+    }
 
 
-def _size(image: _json.Node) -> Size:
+def _read_size(image: _json.Node) -> Size:
     width, height = image.get("width"), image.get("height")
-    if width.missing and height.missing:
+    if width.is_missing and height.is_missing:
         return None
-    return _limits.size(width.number(), height.number(), image.where)
+    return _limits.check_size(width.as_number(), height.as_number(), image.location)
 
 
-def _region(
-    record: _json.Node, labels: dict[str, str] | None, size: Size, budget: _shapes.Budget
+def _read_region(
+    record: _json.Node, labels: dict[str, str] | None, size: Size, budget: _shapes.MaskBudget
 ) -> tuple[Region, Size]:
     """The region of a record, and the image's size if the record states one."""
     category = record.get("category_id")
-    label = "" if category.missing else _key(category)
+    label = "" if category.is_missing else _read_key(category)
     if label and labels is not None:
         if label not in labels:
-            raise category.fail(f"no category has the number {label}")
+            raise category.make_error(f"no category has the number {label}")
         label = labels[label]
     drawn = record.get("segmentation")
     if isinstance(drawn.value, dict):
-        shape, size = _run_lengths(drawn, label, size, budget)
+        shape, size = _read_mask(drawn, label, size, budget)
         return Region((shape,), label), size
-    parts = _parts(drawn, label)
+    parts = _read_polygons(drawn, label)
     if not parts:
-        parts = (_box(record.get("bbox"), label),)
+        parts = (_read_box(record.get("bbox"), label),)
     return Region(parts, label), size
 
 
-def _parts(drawn: _json.Node, label: str) -> tuple[Shape, ...]:
+def _read_polygons(drawn: _json.Node, label: str) -> tuple[Shape, ...]:
     """Polygons of a segmentation; none where it is empty."""
-    if drawn.missing or drawn.value in ([], [[]], ""):
+    if drawn.is_missing or drawn.value in ([], [[]], ""):
         return ()
-    elements = list(drawn.each())
+    elements = list(drawn.elements())
     if not isinstance(elements[0].value, list):
-        return (_polygon(drawn, label),)
-    return tuple(_polygon(part, label) for part in elements if part.value != [])
+        return (_read_polygon(drawn, label),)
+    return tuple(_read_polygon(part, label) for part in elements if part.value != [])
 
 
-def _polygon(part: _json.Node, label: str) -> Shape:
+def _read_polygon(part: _json.Node, label: str) -> Shape:
     try:
         flat = np.array(part.value)
     except (ValueError, OverflowError):
         flat = np.array(None)
     if flat.ndim != 1 or flat.dtype.kind not in "if" or len(flat) % 2:
-        raise part.fail(f"`{_limits.show(part.value)}` is not a list x0, y0, x1, y1, …")
+        raise part.make_error(
+            f"`{_limits.quote_value(part.value)}` is not a list x0, y0, x1, y1, …"
+        )
     # Written so that NaN fails as well.
     if not (np.abs(flat.astype(np.float64)) <= _limits.MAX_COORDINATE).all():
-        raise part.fail("has a coordinate that is out of range")
+        raise part.make_error("has a coordinate that is out of range")
     points = [(float(x), float(y)) for x, y in flat.reshape(-1, 2)]
-    return _shapes.polygon(points, label, part.where)
+    return _shapes.make_polygon(points, label, part.location)
 
 
-def _box(bbox: _json.Node, label: str) -> Shape:
-    if bbox.missing:
-        raise bbox.fail("is missing, and there is no segmentation: the record marks nothing")
-    numbers = [entry.number() for entry in bbox.each()]
+def _read_box(bbox: _json.Node, label: str) -> Shape:
+    if bbox.is_missing:
+        raise bbox.make_error("is missing, and there is no segmentation: the record marks nothing")
+    numbers = [entry.as_number() for entry in bbox.elements()]
     if len(numbers) != 4:
-        raise bbox.fail(f"`{_limits.show(bbox.value)}` is not [x, y, width, height]")
+        raise bbox.make_error(f"`{_limits.quote_value(bbox.value)}` is not [x, y, width, height]")
     x, y, width, height = numbers
     if width < 0 or height < 0:
-        raise bbox.fail(f"has a negative width or height: {_limits.show(bbox.value)}")
-    return _shapes.box(x, y, x + width, y + height, label)
+        raise bbox.make_error(f"has a negative width or height: {_limits.quote_value(bbox.value)}")
+    return _shapes.make_box(x, y, x + width, y + height, label)
 
 
-def _run_lengths(
-    code: _json.Node, label: str, size: Size, budget: _shapes.Budget
+def _read_mask(
+    code: _json.Node, label: str, size: Size, budget: _shapes.MaskBudget
 ) -> tuple[Shape, Size]:
-    sides = [side.whole(low=1) for side in code.get("size").each()]
+    sides = [side.as_integer(low=1) for side in code.get("size").elements()]
     if len(sides) != 2:
-        raise code.fail("`size` is not [height, width]")
+        raise code.make_error("`size` is not [height, width]")
     height, width = sides
-    stated = _limits.size(width, height, code.where)
+    stated = _limits.check_size(width, height, code.location)
     if size is not None and stated != size:
-        raise code.fail(
+        raise code.make_error(
             f"the mask has {width} x {height} pixels, the image {size[0]} x {size[1]}",
             hint="`size` of a run-length code is [height, width]",
         )
-    budget.take(width * height, code.where)
+    budget.count_pixels(width * height, code.location)
     counts = code.get("counts")
-    lengths = _lengths(counts) if isinstance(counts.value, str) else _array(counts)
+    lengths = _decode_counts(counts) if isinstance(counts.value, str) else _read_counts(counts)
     if (lengths < 0).any() or int(lengths.sum()) != width * height:
-        raise counts.fail(
+        raise counts.make_error(
             f"the run lengths do not add up to the {width} x {height} pixels of the image"
         )
     if isinstance(counts.value, str):
@@ -203,18 +215,18 @@ def _run_lengths(
     else:
         pixels = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
         pixels = pixels.reshape(width, height).T
-    return _shapes.mask(pixels, 0, 0, label, code.where, stated), stated
+    return _shapes.make_mask(pixels, 0, 0, label, code.location, stated), stated
 
 
-def _array(counts: _json.Node) -> np.ndarray:
+def _read_counts(counts: _json.Node) -> np.ndarray:
     """Uncompressed run lengths, int64 [n]."""
-    values: list[Any] = [entry.value for entry in counts.each()]
+    values: list[Any] = [entry.value for entry in counts.elements()]
     if not all(type(value) is int and 0 <= value <= MAX_PIXELS for value in values):
-        raise counts.fail("the run lengths are not whole numbers within the image")
+        raise counts.make_error("the run lengths are not whole numbers within the image")
     return np.array(values, dtype=np.int64)
 
 
-def _lengths(counts: _json.Node) -> np.ndarray:
+def _decode_counts(counts: _json.Node) -> np.ndarray:
     """Run lengths of COCO's compressed text, int64 [n], checked before any library decodes it.
 
     Each number is written in groups of five bits, lowest first, a sixth bit telling that more
@@ -228,12 +240,14 @@ def _lengths(counts: _json.Node) -> np.ndarray:
         groups = np.array([-1])
     more = (groups & 0x20) != 0
     if not len(groups) or (groups < 0).any() or (groups > 63).any() or more[-1]:
-        raise counts.fail(f"`{_limits.show(text)}` is not a compressed run-length code")
+        raise counts.make_error(
+            f"`{_limits.quote_value(text)}` is not a compressed run-length code"
+        )
     ends = np.flatnonzero(~more)
     starts = np.concatenate(([0], ends[:-1] + 1))
     place = np.arange(len(groups)) - np.repeat(starts, ends - starts + 1)
     if place.max() > 6:
-        raise counts.fail("has a run length that is out of range")
+        raise counts.make_error("has a run length that is out of range")
     numbers = np.add.reduceat((groups & 0x1F) << (5 * place), starts)
     # The highest bit of the last group is the sign.
     negative = (groups[ends] & 0x10) != 0
@@ -243,7 +257,7 @@ def _lengths(counts: _json.Node) -> np.ndarray:
     return numbers
 
 
-def _behind(path: Path, key: bytes) -> bytes:
+def _find_behind(path: Path, key: bytes) -> bytes:
     """An object whose first key is `key` as it goes on in the file; empty where it is not there."""
     try:
         with path.open("rb") as handle:

@@ -26,7 +26,7 @@ _OTHERS = {"tag", "attribute", "requirements"}
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows CVAT's elements."""
-    seen = _xml.sketch(head)
+    seen = _xml.sketch_paths(head)
     return "annotations" in seen and bool(
         seen & {"annotations/image@name", "annotations/track", "annotations/meta"}
     )
@@ -38,9 +38,11 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     images: not needed. Raises UserError, with file, image and shape, for what cannot be read. A
     cuboid, which has no area in the image, is left out with a warning.
     """
-    root = _xml.read(path)
+    root = _xml.read_file(path)
     if root.tag != "annotations":
-        raise UserError(f"<{_limits.show(root.tag)}> is not CVAT's <annotations>", where=path)
+        raise UserError(
+            f"<{_limits.quote_value(root.tag)}> is not CVAT's <annotations>", where=path
+        )
     if root.find("track") is not None and root.find("image") is None:
         raise UserError(
             "holds tracks of a video",
@@ -51,30 +53,34 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     for element in root.findall("image"):
         subsets.setdefault(element.get("name", ""), set()).add(element.get("subset", ""))
     for number, element in enumerate(root.findall("image")):
-        where = f"{path}: image {number}"
-        name = _limits.name(_xml.attribute(element, "name", where), where)
-        where = f"{path}: image {number} ({_limits.show(name)})"
-        size = _limits.size(
-            _number(element, "width", where), _number(element, "height", where), where
+        location = f"{path}: image {number}"
+        name = _limits.check_name(_xml.read_attribute(element, "name", location), location)
+        location = f"{path}: image {number} ({_limits.quote_value(name)})"
+        size = _limits.check_size(
+            _read_number(element, "width", location),
+            _read_number(element, "height", location),
+            location,
         )
-        budget = _shapes.Budget()
+        budget = _shapes.MaskBudget()
         tags = [tag.get("label", "") for tag in element.findall("tag")]
         many = len(subsets[name]) > 1 and element.get("subset")
         yield Annotation(
             image=f"{element.get('subset')}/{name}" if many else name,
             size=size,
-            regions=tuple(_regions(element, size, budget, where)),
+            regions=tuple(_read_regions(element, size, budget, location)),
             decision=tags[0] if len(tags) == 1 else "",
         )
 
 
-def _regions(image: Element, size: Size, budget: _shapes.Budget, where: str) -> Iterator[Region]:
+def _read_regions(
+    image: Element, size: Size, budget: _shapes.MaskBudget, location: str
+) -> Iterator[Region]:
     for number, element in enumerate(image):
-        place = f"{where}: {element.tag} {number}"
+        place = f"{location}: {element.tag} {number}"
         label = element.get("label", "")
         if element.tag == "skeleton":
             parts = [
-                _shape(child, label, size, budget, place)
+                _read_shapes(child, label, size, budget, place)
                 for child in element
                 if child.tag != "attribute" and child.get("outside") != "1"
             ]
@@ -83,62 +89,70 @@ def _regions(image: Element, size: Size, budget: _shapes.Budget, where: str) -> 
         elif element.tag == "cuboid":
             warnings.warn(f"{place}: cuboids have no area in the image; left out", stacklevel=2)
         elif element.tag not in _OTHERS:
-            yield Region(_shape(element, label, size, budget, place), label)
+            yield Region(_read_shapes(element, label, size, budget, place), label)
 
 
-def _shape(
-    element: Element, label: str, size: Size, budget: _shapes.Budget, where: str
+def _read_shapes(
+    element: Element, label: str, size: Size, budget: _shapes.MaskBudget, location: str
 ) -> tuple[Shape, ...]:
     def value(name: str, low: float = -_limits.MAX_COORDINATE) -> float:
-        return _number(element, name, where, low)
+        return _read_number(element, name, location, low)
 
     turn = _limits.parse_number(
-        element.get("rotation", "0"), f"{where}: rotation", low=-100_000, high=100_000
+        element.get("rotation", "0"), f"{location}: rotation", low=-100_000, high=100_000
     )
     kind = element.tag
     if kind == "box":
         x0, y0, x1, y1 = (value(name) for name in ("xtl", "ytl", "xbr", "ybr"))
         if x1 < x0 or y1 < y0:
-            raise UserError("a box of negative size", where=where)
-        return (_shapes.box(x0, y0, x1, y1, label, turn),)
+            raise UserError("a box of negative size", where=location)
+        return (_shapes.make_box(x0, y0, x1, y1, label, turn),)
     if kind == "ellipse":
         radii = value("rx", 0), value("ry", 0)
-        return (_shapes.ellipse(value("cx"), value("cy"), *radii, label, turn),)
+        return (_shapes.make_ellipse(value("cx"), value("cy"), *radii, label, turn),)
     if kind == "mask":
-        left, top = (_limits.whole(value(name), f"{where}: {name}") for name in ("left", "top"))
-        width, height = _limits.size(value("width"), value("height"), where)
-        budget.take(width * height, where)
-        pixels = _rle.cvat(_xml.attribute(element, "rle", where), width, height, f"{where}: rle")
-        return (_shapes.mask(pixels, left, top, label, where, size),)
+        left, top = (
+            _limits.check_integer(value(name), f"{location}: {name}") for name in ("left", "top")
+        )
+        width, height = _limits.check_size(value("width"), value("height"), location)
+        budget.count_pixels(width * height, location)
+        pixels = _rle.decode_cvat(
+            _xml.read_attribute(element, "rle", location), width, height, f"{location}: rle"
+        )
+        return (_shapes.make_mask(pixels, left, top, label, location, size),)
     make: dict[str, Callable[[list[Point], str, str], Shape]] = {
-        "polygon": _shapes.polygon,
-        "polyline": _shapes.line,
+        "polygon": _shapes.make_polygon,
+        "polyline": _shapes.make_line,
     }
-    points = _points(element, where) if kind in make or kind == "points" else []
+    points = _read_points(element, location) if kind in make or kind == "points" else []
     if kind in make:
-        return (make[kind](points, label, where),)
+        return (make[kind](points, label, location),)
     if kind == "points":
-        return tuple(_shapes.point(x, y, label) for x, y in points)
+        return tuple(_shapes.make_point(x, y, label) for x, y in points)
     raise UserError(
-        f"shapes of type `{_limits.show(kind)}` are not known",
-        where=where,
+        f"shapes of type `{_limits.quote_value(kind)}` are not known",
+        where=location,
         hint="known: box, polygon, polyline, points, ellipse, mask, skeleton",
     )
 
 
-def _points(element: Element, where: str) -> list[Point]:
-    place = f"{where}: points"
+def _read_points(element: Element, location: str) -> list[Point]:
+    place = f"{location}: points"
     result = []
-    for pair in _xml.attribute(element, "points", where).split(";"):
+    for pair in _xml.read_attribute(element, "points", location).split(";"):
         x, comma, y = pair.partition(",")
         if not comma:
-            raise UserError(f"`{_limits.show(pair)}` is not a point x,y", where=place)
+            raise UserError(f"`{_limits.quote_value(pair)}` is not a point x,y", where=place)
         result.append((_limits.parse_number(x, place), _limits.parse_number(y, place)))
     return result
 
 
-def _number(element: Element, name: str, where: str, low: float = -_limits.MAX_COORDINATE) -> float:
-    return _limits.parse_number(_xml.attribute(element, name, where), f"{where}: {name}", low=low)
+def _read_number(
+    element: Element, name: str, location: str, low: float = -_limits.MAX_COORDINATE
+) -> float:
+    return _limits.parse_number(
+        _xml.read_attribute(element, name, location), f"{location}: {name}", low=low
+    )
 
 
 EXAMPLE = Example(

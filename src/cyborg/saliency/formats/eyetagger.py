@@ -26,7 +26,7 @@ _TRUE, _FALSE = {"t", "true", "1", "yes"}, {"f", "false", "0", "no", ""}
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows the columns of the table of annotations."""
-    return _is_table(_csv.sketch(head))
+    return _is_table(_csv.sketch_columns(head))
 
 
 def _is_table(columns: frozenset[str]) -> bool:
@@ -42,14 +42,14 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     images: not needed. Raises UserError, with file, line and column, for what cannot be read, and
     where PNG and SVG of a drawing differ in size.
     """
-    names = _table_of_images(path)
-    for where, row in _csv.rows(path, _is_table, "the table of annotations"):
-        stated = _csv.need(row, where, "image_id", "image").strip()
+    names = _read_image_names(path)
+    for location, row in _csv.read_rows(path, _is_table, "the table of annotations"):
+        stated = _csv.require_cell(row, location, "image_id", "image").strip()
         known, truth = names.get(stated, (stated, ""))
-        name = _limits.name(known, f"{where}: image")
-        annotator = _csv.need(row, where, "annotator_id", "annotator").strip()
-        size, regions = _drawing(row, where)
-        decision = _decision(row, where)
+        name = _limits.check_name(known, f"{location}: image")
+        annotator = _csv.require_cell(row, location, "annotator_id", "annotator").strip()
+        size, regions = _read_drawing(row, location)
+        decision = _read_decision(row, location)
         truth = (row.get("ground_truth") or truth).strip().lower()
         yield Annotation(
             image=name,
@@ -58,20 +58,20 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
             annotator=annotator,
             decision=decision,
             correct=decision == truth if decision and truth in ("real", "fake") else None,
-            seconds=_seconds(row.get("annotation_times", ""), path, where),
+            seconds=_read_seconds(row.get("annotation_times", ""), path, location),
         )
 
 
-def _table_of_images(path: Path) -> dict[str, tuple[str, str]]:
+def _read_image_names(path: Path) -> dict[str, tuple[str, str]]:
     """(path, ground truth) by img_id, from a CSV with these columns in the same folder."""
     found: dict[str, tuple[str, str]] = {}
     for other in sorted(path.parent.glob("*.csv")):
         if other == path or not other.is_file():
             continue
         with other.open("rb") as handle:
-            columns = _csv.sketch(handle.read(65536))
+            columns = _csv.sketch_columns(handle.read(65536))
         if {"img_id", "img_path"} <= columns:
-            for _, row in _csv.rows(other, lambda _: True, "images"):
+            for _, row in _csv.read_rows(other, lambda _: True, "images"):
                 file = row["img_path"].strip()
                 ending = row.get("extension", "").strip().lstrip(".")
                 if file and ending and not file.lower().endswith(f".{ending.lower()}"):
@@ -81,17 +81,17 @@ def _table_of_images(path: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _drawing(row: dict[str, str], where: str) -> tuple[Size, tuple[Region, ...]]:
+def _read_drawing(row: dict[str, str], location: str) -> tuple[Size, tuple[Region, ...]]:
     picture, drawing = (row.get(key, "").strip() for key in ("annotation", "annotation_svg"))
     empty = {"", "null", "none", "\\n"}
     svg: tuple[Size, list[tuple[Shape, ...]]] = (None, [])
     if drawing.lower() not in empty:
-        svg = _svg.strokes(drawing.encode("utf-8", "replace"), f"{where}: annotation_svg")
+        svg = _svg.read_strokes(drawing.encode("utf-8", "replace"), f"{location}: annotation_svg")
     size, strokes = svg
     if picture.lower() in empty:
         return size, tuple(Region(shapes) for shapes in strokes)
-    place = f"{where}: annotation"
-    pixels = _images.decode(_images.from_data_url(picture, place), place)
+    place = f"{location}: annotation"
+    pixels = _images.decode_picture(_images.decode_data_url(picture, place), place)
     if pixels.ndim != 3 or pixels.shape[2] not in (2, 4):
         raise UserError(
             "the picture has no transparency, so that it does not show what was marked",
@@ -108,35 +108,35 @@ def _drawing(row: dict[str, str], where: str) -> tuple[Size, tuple[Region, ...]]
         )
     if not marked.any():
         return stated, ()
-    return stated, (Region((_shapes.mask(marked, 0, 0, "", place, stated),)),)
+    return stated, (Region((_shapes.make_mask(marked, 0, 0, "", place, stated),)),)
 
 
-def _decision(row: dict[str, str], where: str) -> str:
+def _read_decision(row: dict[str, str], location: str) -> str:
     pressed = []
     for name in ("real", "fake"):
         value = row.get(f"{name}_button", "").strip().lower()
         if value not in _TRUE | _FALSE:
             raise UserError(
-                f"`{_limits.show(value)}` is neither true nor false",
-                where=f"{where}: {name}_button",
+                f"`{_limits.quote_value(value)}` is neither true nor false",
+                where=f"{location}: {name}_button",
             )
         if value in _TRUE:
             pressed.append(name)
     if len(pressed) > 1:
-        raise UserError("both buttons are pressed", where=f"{where}: real_button, fake_button")
+        raise UserError("both buttons are pressed", where=f"{location}: real_button, fake_button")
     return pressed[0] if pressed else ""
 
 
-def _seconds(text: str, path: Path, where: str) -> float:
+def _read_seconds(text: str, path: Path, location: str) -> float:
     """Seconds with the mouse pressed; presses whose end was not seen are left out."""
     if text.strip().lower() in ("", "null", "\\n"):
         return float("nan")
-    place = where.removeprefix(f"{path}:") + ": annotation_times"
+    place = location.removeprefix(f"{path}:") + ": annotation_times"
     total, seen = 0.0, False
-    for press in _json.parse(text.encode("utf-8", "replace"), path, place).each():
+    for press in _json.parse_bytes(text.encode("utf-8", "replace"), path, place).elements():
         down, up = press.get("down"), press.get("up")
-        if not (down.missing or up.missing):
-            total += (up.number(0, 1e14) - down.number(0, 1e14)) / 1000
+        if not (down.is_missing or up.is_missing):
+            total += (up.as_number(0, 1e14) - down.as_number(0, 1e14)) / 1000
             seen = True
     if total < 0:
         raise UserError("the mouse is released before it is pressed", where=f"{path}: {place}")

@@ -29,12 +29,12 @@ OSIE = (800, 600)
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether a file begins as a MATLAB file, a SALICON JSON file or a table of gaze."""
-    if _mat.recognise(head):
+    if _mat.is_matlab_file(head):
         return True
-    seen = _json.sketch(head)
+    seen = _json.sketch_keys(head)
     if seen.paths:
-        return seen.kind == "fixations" or seen.has("annotations", "[]", "fixations")
-    return _gaze.is_table(_csv.sketch(head))
+        return seen.kind == "fixations" or seen.has_path("annotations", "[]", "fixations")
+    return _gaze.is_gaze_table(_csv.sketch_columns(head))
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
@@ -44,88 +44,90 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """
     with path.open("rb") as handle:
         start = handle.read(4096)
-    if _mat.recognise(start):
-        yield from _osie(path)
+    if _mat.is_matlab_file(start):
+        yield from _read_osie(path)
     elif start.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"["):
-        yield from _salicon(path)
+        yield from _read_salicon(path)
     else:
-        yield from _gaze.table(path)
+        yield from _gaze.read_table(path)
 
 
-def _osie(path: Path) -> Iterator[Annotation]:
-    content = _mat.read(path)
+def _read_osie(path: Path) -> Iterator[Annotation]:
+    content = _mat.read_variables(path)
     found = content.get("fixations")
     if isinstance(found, _mat.Struct):
-        yield from _mouse(found, path)
+        yield from _read_osie_mouse(found, path)
         return
     if not isinstance(found, list):
         raise UserError("has no cell array or struct `fixations`", where=path)
     for number, cell in enumerate(found, start=1):
-        where = f"{path}: fixations{{{number}}}"
-        name = _limits.name(_mat.text(_mat.field(cell, "img", where), f"{where}.img"), where)
-        subjects = _mat.field(cell, "subjects", where)
+        location = f"{path}: fixations{{{number}}}"
+        name = _limits.check_name(
+            _mat.as_text(_mat.read_field(cell, "img", location), f"{location}.img"), location
+        )
+        subjects = _mat.read_field(cell, "subjects", location)
         records = subjects if isinstance(subjects, list) else [subjects]
         for subject, record in enumerate(records, start=1):
-            place = f"{where}.subjects{{{subject}}}"
+            place = f"{location}.subjects{{{subject}}}"
             columns = [
-                _mat.numbers(_mat.field(record, key, place), f"{place}.{key}").reshape(-1)
+                _mat.as_numbers(_mat.read_field(record, key, place), f"{place}.{key}").reshape(-1)
                 for key in ("fix_x", "fix_y", "fix_duration")
             ]
             if len({len(column) for column in columns}) != 1:
                 raise UserError("has arrays of different lengths", where=place)
             values = np.stack(columns, axis=1)
             values[:, 2] /= 1000
-            _gaze.check(values, place)
+            _gaze.check_fixations(values, place)
             yield Annotation(name, OSIE, annotator=str(subject), fixations=values)
 
 
-def _mouse(record: _mat.Struct, path: Path) -> Iterator[Annotation]:
+def _read_osie_mouse(record: _mat.Struct, path: Path) -> Iterator[Annotation]:
     """Mouse positions of OSIE: one file per image, named as it; row and column of each sample."""
-    where = f"{path}: fixations"
-    coord = _mat.numbers(_mat.field(record, "coord", where), f"{where}.coord")
+    location = f"{path}: fixations"
+    coord = _mat.as_numbers(_mat.read_field(record, "coord", location), f"{location}.coord")
     subject, order = (
-        _mat.numbers(_mat.field(record, key, where), f"{where}.{key}").reshape(-1)
+        _mat.as_numbers(_mat.read_field(record, key, location), f"{location}.{key}").reshape(-1)
         for key in ("subj", "order")
     )
     if coord.ndim != 2 or coord.shape[1] != 2 or not len(coord) == len(subject) == len(order):
-        raise UserError("has arrays that do not fit together", where=where)
+        raise UserError("has arrays that do not fit together", where=location)
     for who in np.unique(subject[np.isfinite(subject)]):
         chosen = np.flatnonzero(subject == who)
         chosen = chosen[np.argsort(order[chosen], kind="stable")]
-        values = _gaze.from_rows(coord[chosen], base=1)
-        _gaze.check(values, where)
+        values = _gaze.convert_positions(coord[chosen], base=1)
+        _gaze.check_fixations(values, location)
         yield Annotation(path.stem, OSIE, annotator=f"{who:g}", fixations=values)
 
 
-def _salicon(path: Path) -> Iterator[Annotation]:
-    root = _json.read(path)
+def _read_salicon(path: Path) -> Iterator[Annotation]:
+    root = _json.read_file(path)
     images: dict[object, Node] = {}
-    for image in root.get("images").each():
-        images[image.get("id").label()] = image
+    for image in root.get("images").elements():
+        images[image.get("id").as_label()] = image
     seen = set()
-    for said in root.get("annotations").each():
-        key = said.get("image_id").label()
+    for said in root.get("annotations").elements():
+        key = said.get("image_id").as_label()
         if key not in images:
-            raise said.get("image_id").fail(f"there is no image {_limits.show(key)}")
+            raise said.get("image_id").make_error(f"there is no image {_limits.quote_value(key)}")
         seen.add(key)
         place = said.get("fixations")
-        points = np.array(place.points(), dtype=np.float64).reshape(-1, 2)
+        points = np.array(place.as_points(), dtype=np.float64).reshape(-1, 2)
         worker = said.get("worker_id")
         yield Annotation(
-            *_image(images[key]),
-            annotator=(said.get("id") if worker.missing else worker).label(),
-            fixations=_gaze.from_rows(points, base=1),
+            *_read_image(images[key]),
+            annotator=(said.get("id") if worker.is_missing else worker).as_label(),
+            fixations=_gaze.convert_positions(points, base=1),
         )
     for number, image in images.items():
         if number not in seen:
-            yield Annotation(*_image(image), fixations=np.zeros((0, 3)))
+            yield Annotation(*_read_image(image), fixations=np.zeros((0, 3)))
 
 
-def _image(image: Node) -> tuple[str, tuple[int, int]]:
+def _read_image(image: Node) -> tuple[str, tuple[int, int]]:
     stated = image.get("file_name")
     return (
-        _limits.name(stated.text(), stated.where),
-        _json.size(image.get("width"), image.get("height")),
+        _limits.check_name(stated.as_text(), stated.location),
+        _json.read_size(image.get("width"), image.get("height")),
     )
 
 

@@ -27,7 +27,7 @@ BLENDED = "_blended"
 def recognise(path: Path, head: bytes) -> bool:
     """Whether this is a picture, or a folder that holds pictures only (told by content)."""
     if path.is_dir():
-        files = _files(path)
+        files = _list_files(path)
         return bool(files) and all(_is_picture(file) for file in files)
     return head.startswith(MAGIC)
 
@@ -37,7 +37,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
 
     Raises UserError for a file that is not a picture, and for two maps of one image.
     """
-    files = _files(path) if path.is_dir() else [path]
+    files = _list_files(path) if path.is_dir() else [path]
     if not files:
         raise UserError("holds no maps", where=path)
     seen: dict[str, Path] = {}
@@ -55,7 +55,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
         yield Annotation(image=name, size=read_displayed_size(file), heat_file=file)
 
 
-def _files(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     return [
         file
         for file in sorted(folder.rglob("*"))

@@ -36,7 +36,7 @@ _LOOK = 8
 def recognise(path: Path, head: bytes) -> bool:
     """Whether a PNG is a per-part mask or a grey map of small numbers; or a folder of these."""
     if path.is_dir():
-        files = _files(path)
+        files = _list_files(path)
         return bool(files) and all(_is_map(file) for file in files[:_LOOK])
     return head.startswith(_PNG) and _is_map(path)
 
@@ -47,40 +47,40 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     images: not needed; sizes are those of the maps, which may be smaller than the images. Raises
     UserError for pictures that are no maps, and for parts of one image that differ in size.
     """
-    files = _files(path) if path.is_dir() else [path]
+    files = _list_files(path) if path.is_dir() else [path]
     if not files:
         raise UserError("holds no PNG pictures", where=path)
     root = path if path.is_dir() else path.parent
-    named = [(_name(file, root), file) for file in files]
+    named = [(_name_image(file, root), file) for file in files]
     for name, group in groupby(sorted(named), key=lambda pair: pair[0]):
         size: tuple[int, int] | None = None
         regions: list[Region] = []
-        budget = _shapes.Budget()
+        budget = _shapes.MaskBudget()
         for _, file in group:
-            values = _decoded(file)
+            values = _decode_map(file)
             own = (values.shape[1], values.shape[0])
             if size not in (None, own):
                 raise UserError(f"is {own[0]}×{own[1]}, other parts of {name} are not", where=file)
             size = own
-            regions += _regions(values, file, budget)
-        yield Annotation(_limits.name(name, str(path)), size, tuple(regions))
+            regions += _make_regions(values, file, budget)
+        yield Annotation(_limits.check_name(name, str(path)), size, tuple(regions))
 
 
-def _regions(values: np.ndarray, file: Path, budget: _shapes.Budget) -> Iterator[Region]:
-    part = _part(file)
+def _make_regions(values: np.ndarray, file: Path, budget: _shapes.MaskBudget) -> Iterator[Region]:
+    part = _find_part(file)
     size = (values.shape[1], values.shape[0])
     if part:
         found = [(part, values > 0)] if (values > 0).any() else []
     else:
         kinds = [int(value) for value in np.unique(values) if value not in (0, _BORDER)]
-        names = _categories(file, kinds)
+        names = _name_categories(file, kinds)
         found = [(names.get(kind, str(kind)), values == kind) for kind in kinds]
     for label, pixels in found:
-        budget.take(pixels.size, str(file))
-        yield Region((_shapes.mask(pixels, 0, 0, label, str(file), size),), label)
+        budget.count_pixels(pixels.size, str(file))
+        yield Region((_shapes.make_mask(pixels, 0, 0, label, str(file), size),), label)
 
 
-def _categories(file: Path, kinds: list[int]) -> dict[int, str]:
+def _name_categories(file: Path, kinds: list[int]) -> dict[int, str]:
     for name in ("labels.txt", "classes.txt"):
         if (file.parent / name).is_file():
             lines = _limits.read_bytes(file.parent / name).decode("utf-8-sig", "replace")
@@ -88,7 +88,7 @@ def _categories(file: Path, kinds: list[int]) -> dict[int, str]:
     return dict(enumerate(PARTS)) if max(kinds, default=0) < len(PARTS) else {}
 
 
-def _files(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.rglob("*")
@@ -96,30 +96,30 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def _part(file: Path) -> str:
+def _find_part(file: Path) -> str:
     """The part that a mask's name ends in, the longest that fits, else ""."""
     fits = [part for part in PARTS if file.stem.endswith(f"_{part}") and part != "background"]
     return max(fits, key=len, default="")
 
 
-def _name(file: Path, root: Path) -> str:
+def _name_image(file: Path, root: Path) -> str:
     """The image's name: the file's, without the part.
 
     CelebAMask-HQ numbers its masks in folders 0 to 14 with five digits and its images without
     leading zeros: `3/07126_hair.png` is of image `7126`.
     """
-    part = _part(file)
+    part = _find_part(file)
     if not part:
         return file.relative_to(root).as_posix()
     stem = file.stem.removesuffix(f"_{part}")
     return str(int(stem)) if len(stem) == 5 and stem.isascii() and stem.isdigit() else stem
 
 
-def _decoded(file: Path) -> np.ndarray:
-    values = _images.decode(_limits.read_bytes(file), str(file))
-    part = _part(file)
+def _decode_map(file: Path) -> np.ndarray:
+    values = _images.decode_picture(_limits.read_bytes(file), str(file))
+    part = _find_part(file)
     if part:
-        values = _images.marked(values)
+        values = _images.find_marked_pixels(values)
     if values.ndim != 2:
         raise UserError("has colours; a label map has one number per pixel", where=file)
     if values.dtype != bool and np.unique(values).size > 256:
@@ -138,12 +138,12 @@ def _is_map(file: Path) -> bool:
             kind = handle.read(26)[25:]
         # Coloured pictures are no maps, and drawings with a palette are everyday pictures: they
         # are not taken without being asked for, nor decoded here, which would take long.
-        if kind != _GREY and not (_part(file) and kind != _PALETTE):
+        if kind != _GREY and not (_find_part(file) and kind != _PALETTE):
             return False
-        pixels = _images.decode(_limits.read_bytes(file), str(file))
+        pixels = _images.decode_picture(_limits.read_bytes(file), str(file))
     except (UserError, OSError):
         return False
-    if _part(file):
+    if _find_part(file):
         return bool(np.unique(pixels).size <= 2)
     if pixels.ndim != 2 or pixels.dtype == bool:
         return False

@@ -23,9 +23,9 @@ _URLS = ("instanceURI", "mask", "composite_mask")
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows Labelbox's keys."""
-    seen = _json.sketch(head)
+    seen = _json.sketch_keys(head)
     return any(
-        seen.has(*start, key)
+        seen.has_path(*start, key)
         for start in ((), ("[]",))
         for key in ("Labeled Data", "DataRow ID", "data_row")
     )
@@ -37,14 +37,14 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     images: folder in which the size is looked up where the file does not state it. Raises
     UserError, with file, record and field, for what cannot be read.
     """
-    for record in _records(path):
-        if record.has("data_row"):
-            yield from _version_2(record, images)
+    for record in _split_records(path):
+        if record.has_key("data_row"):
+            yield from _read_version_2(record, images)
         elif record.get("Skipped").value is not True:
-            yield _version_1(record, images)
+            yield _read_version_1(record, images)
 
 
-def _records(path: Path) -> Iterator[Node]:
+def _split_records(path: Path) -> Iterator[Node]:
     data = _limits.read_bytes(path)
     lines = [
         (number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()
@@ -54,93 +54,97 @@ def _records(path: Path) -> Iterator[Node]:
         line.lstrip()[:1] == b"{" and line.rstrip()[-1:] == b"}" for _, line in lines
     ):
         for number, line in lines:
-            yield _json.parse(line, path, f"line {number}")
+            yield _json.parse_bytes(line, path, f"line {number}")
         return
-    root = _json.parse(data, path)
-    yield from root.each() if isinstance(root.value, list) else [root]
+    root = _json.parse_bytes(data, path)
+    yield from root.elements() if isinstance(root.value, list) else [root]
 
 
-def _version_1(record: Node, images: Path | None) -> Annotation:
+def _read_version_1(record: Node, images: Path | None) -> Annotation:
     external = record.get("External ID", "Labeled Data")
-    name = _limits.name(external.label(), external.where)
+    name = _limits.check_name(external.as_label(), external.location)
     said = record.get("Label")
     regions: list[Region] = []
     # A label that was skipped or is empty is written as {} or as text.
-    if isinstance(said.value, dict) and not said.get("objects").missing:
-        regions = [region for node in said.get("objects").each() for region in _region(node)]
+    if isinstance(said.value, dict) and not said.get("objects").is_missing:
+        regions = [
+            region for node in said.get("objects").elements() for region in _read_region(node)
+        ]
     seconds = record.get("Seconds to Label")
     return Annotation(
         image=name,
-        size=_images.looked_up(images, name, record.where),
+        size=_images.look_up_size(images, name, record.location),
         regions=tuple(regions),
-        annotator=record.get("Created By").label(),
-        seconds=float("nan") if seconds.missing else seconds.number(0, 1e12),
+        annotator=record.get("Created By").as_label(),
+        seconds=float("nan") if seconds.is_missing else seconds.as_number(0, 1e12),
     )
 
 
-def _version_2(record: Node, images: Path | None) -> Iterator[Annotation]:
+def _read_version_2(record: Node, images: Path | None) -> Iterator[Annotation]:
     row, media = record.get("data_row"), record.get("media_attributes")
     external = row.get("external_id", "global_key", "row_data")
-    name = _limits.name(external.label(), external.where)
+    name = _limits.check_name(external.as_label(), external.location)
     size: Size = None
-    if isinstance(media.value, dict) and not media.get("width").missing:
-        size = _json.size(media.get("width"), media.get("height"))
+    if isinstance(media.value, dict) and not media.get("width").is_missing:
+        size = _json.read_size(media.get("width"), media.get("height"))
     else:
-        size = _images.looked_up(images, name, record.where)
+        size = _images.look_up_size(images, name, record.location)
     projects = record.get("projects")
-    for _, project in projects.items() if not projects.missing else ():
+    for _, project in projects.items() if not projects.is_missing else ():
         labels = project.get("labels")
-        for label in labels.each() if not labels.missing else ():
+        for label in labels.elements() if not labels.is_missing else ():
             details, speed = label.get("label_details"), label.get("performance_details")
-            seconds = None if speed.missing else speed.get("seconds_to_create")
+            seconds = None if speed.is_missing else speed.get("seconds_to_create")
             annotations = label.get("annotations")
-            objects = None if annotations.missing else annotations.get("objects")
-            nodes = [] if objects is None or objects.missing else list(objects.each())
+            objects = None if annotations.is_missing else annotations.get("objects")
+            nodes = [] if objects is None or objects.is_missing else list(objects.elements())
             yield Annotation(
                 image=name,
                 size=size,
-                regions=tuple(region for node in nodes for region in _region(node)),
-                annotator="" if details.missing else details.get("created_by").label(),
+                regions=tuple(region for node in nodes for region in _read_region(node)),
+                annotator="" if details.is_missing else details.get("created_by").as_label(),
                 seconds=float("nan")
-                if seconds is None or seconds.missing
-                else seconds.number(0, 1e12),
+                if seconds is None or seconds.is_missing
+                else seconds.as_number(0, 1e12),
             )
 
 
-def _region(node: Node) -> Iterator[Region]:
+def _read_region(node: Node) -> Iterator[Region]:
     """The region of an object; none where it is a mask that would have to be fetched."""
-    label = node.get("name", "title", "value").label()
-    found = _shape(node, label)
+    label = node.get("name", "title", "value").as_label()
+    found = _read_shape(node, label)
     if found is not None:
         yield Region((found,), label)
-    elif any(node.has(key) for key in _URLS):
+    elif any(node.has_key(key) for key in _URLS):
         warnings.warn(
-            f"{node.where}: a mask that is stored behind a web address is left out", stacklevel=2
+            f"{node.location}: a mask that is stored behind a web address is left out", stacklevel=2
         )
     else:
         raise UserError(
             "has no geometry that is known",
-            where=node.where,
+            where=node.location,
             hint="known: bbox, polygon, line, point (and masks behind a web address, left out)",
         )
 
 
-def _shape(node: Node, label: str) -> Shape | None:
+def _read_shape(node: Node, label: str) -> Shape | None:
     def value(box: Node, key: str, low: float = -_limits.MAX_COORDINATE) -> float:
-        return box.get(key).number(low)
+        return box.get(key).as_number(low)
 
     box = node.get("bbox", "bounding_box")
-    if not box.missing:
+    if not box.is_missing:
         x, y = value(box, "left"), value(box, "top")
-        return _shapes.box(x, y, x + value(box, "width", 0), y + value(box, "height", 0), label)
-    for key, make in (("polygon", _shapes.polygon), ("line", _shapes.line)):
+        return _shapes.make_box(
+            x, y, x + value(box, "width", 0), y + value(box, "height", 0), label
+        )
+    for key, make in (("polygon", _shapes.make_polygon), ("line", _shapes.make_line)):
         place = node.get(key)
-        if not place.missing:
-            points = [(value(point, "x"), value(point, "y")) for point in place.each()]
-            return make(points, label, place.where)
+        if not place.is_missing:
+            points = [(value(point, "x"), value(point, "y")) for point in place.elements()]
+            return make(points, label, place.location)
     place = node.get("point")
-    if not place.missing:
-        return _shapes.point(value(place, "x"), value(place, "y"), label)
+    if not place.is_missing:
+        return _shapes.make_point(value(place, "x"), value(place, "y"), label)
     return None
 
 

@@ -27,10 +27,14 @@ _LINES = {"line", "linestrip"}
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows labelme's keys."""
-    seen = _json.sketch(head)
-    return seen.has("imageData") or (
-        seen.has("shapes")
-        and (seen.has("shapes", "[]", "points") or seen.has("imagePath") or seen.has("flags"))
+    seen = _json.sketch_keys(head)
+    return seen.has_path("imageData") or (
+        seen.has_path("shapes")
+        and (
+            seen.has_path("shapes", "[]", "points")
+            or seen.has_path("imagePath")
+            or seen.has_path("flags")
+        )
     )
 
 
@@ -41,100 +45,106 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     file, which is the better key where `imagePath` is wrong; its size is used where the file
     states none. Raises UserError, with the file and field, for what cannot be read.
     """
-    root = _json.read(path)
-    budget = _shapes.Budget()
-    name, size = _image(root, path, images)
+    root = _json.read_file(path)
+    budget = _shapes.MaskBudget()
+    name, size = _find_image(root, path, images)
     groups: dict[object, list[Shape]] = {}
-    for number, node in enumerate(root.get("shapes").each()):
-        shape = _shape(node, size, budget)
+    for number, node in enumerate(root.get("shapes").elements()):
+        shape = _read_shape(node, size, budget)
         group = node.get("group_id")
-        key = number if group.missing else (shape.label, group.label())
+        key = number if group.is_missing else (shape.label, group.as_label())
         groups.setdefault(key, []).append(shape)
     yield Annotation(
         image=name,
         size=size,
         regions=tuple(Region(tuple(parts), parts[0].label) for parts in groups.values()),
-        decision=_decision(root),
+        decision=_read_decision(root),
     )
 
 
-def _image(root: Node, path: Path, images: Path | None) -> tuple[str, Size]:
+def _find_image(root: Node, path: Path, images: Path | None) -> tuple[str, Size]:
     stated = root.get("imagePath")
-    name = stated.text("").strip() or path.stem
-    name = _limits.name(name, stated.where)
+    name = stated.as_text("").strip() or path.stem
+    name = _limits.check_name(name, stated.location)
     if images is not None and find_image(images, name, str(path)) is None:
         found = find_image(images, path.stem, str(path))
         name = found.relative_to(images).as_posix() if found else name
     width, height = root.get("imageWidth"), root.get("imageHeight")
-    if not (width.missing or height.missing):
-        return name, _json.size(width, height)
+    if not (width.is_missing or height.is_missing):
+        return name, _json.read_size(width, height)
     embedded = root.get("imageData")
-    if not embedded.missing and embedded.value != "":
-        data = _images.from_base64(embedded.text(), embedded.where)
-        return name, _images.size_of_bytes(data, embedded.where)
-    return name, _images.looked_up(images, name, str(path))
+    if not embedded.is_missing and embedded.value != "":
+        data = _images.decode_base64(embedded.as_text(), embedded.location)
+        return name, _images.read_embedded_size(data, embedded.location)
+    return name, _images.look_up_size(images, name, str(path))
 
 
-def _decision(root: Node) -> str:
+def _read_decision(root: Node) -> str:
     flags = root.get("flags")
     if not isinstance(flags.value, dict):
         return ""
     true = [key for key, value in flags.value.items() if value is True and key != "__ignore__"]
-    return _json.clean(true[0]) if len(true) == 1 else ""
+    return _json.replace_surrogates(true[0]) if len(true) == 1 else ""
 
 
-def _shape(node: Node, size: Size, budget: _shapes.Budget) -> Shape:
-    label, kind = node.get("label").label(), node.get("shape_type").text("polygon")
+def _read_shape(node: Node, size: Size, budget: _shapes.MaskBudget) -> Shape:
+    label, kind = node.get("label").as_label(), node.get("shape_type").as_text("polygon")
     place = node.get("points")
-    points = place.points()
+    points = place.as_points()
 
     def must(*counts: int) -> None:
         if len(points) not in counts:
             wanted = " or ".join(map(str, counts))
-            raise place.fail(f"a {kind} has {wanted} points, not {len(points)}")
+            raise place.make_error(f"a {kind} has {wanted} points, not {len(points)}")
 
     if kind in _POLYGONS:
-        return _shapes.polygon(points, label, place.where)
+        return _shapes.make_polygon(points, label, place.location)
     if kind == "rectangle":
         must(2, 4)
         if len(points) == 4:
-            return _shapes.polygon(points, label, place.where)
-        return _shapes.box(*points[0], *points[1], label)
+            return _shapes.make_polygon(points, label, place.location)
+        return _shapes.make_box(*points[0], *points[1], label)
     if kind == "circle":
         must(2)
         radius = math.dist(points[0], points[1])
-        return _shapes.ellipse(*points[0], radius, radius, label)
+        return _shapes.make_ellipse(*points[0], radius, radius, label)
     if kind in _LINES:
-        return _shapes.line(points, label, place.where)
+        return _shapes.make_line(points, label, place.location)
     if kind == "point":
         must(1)
-        return _shapes.point(*points[0], label)
+        return _shapes.make_point(*points[0], label)
     if kind == "mask":
         must(2)
-        return _mask(node, label, points, size, budget)
-    raise node.get("shape_type").fail(
-        f"shapes of type `{_limits.show(kind)}` are not known",
+        return _read_mask(node, label, points, size, budget)
+    raise node.get("shape_type").make_error(
+        f"shapes of type `{_limits.quote_value(kind)}` are not known",
         hint="known: polygon, rectangle, oriented_rectangle, rotation, quadrilateral, circle, "
         "line, linestrip, point, mask",
     )
 
 
-def _mask(
-    node: Node, label: str, points: list[tuple[float, float]], size: Size, budget: _shapes.Budget
+def _read_mask(
+    node: Node,
+    label: str,
+    points: list[tuple[float, float]],
+    size: Size,
+    budget: _shapes.MaskBudget,
 ) -> Shape:
     """A base64 PNG in a box whose corners are its first and last pixel, as labelme places it."""
     stored = node.get("mask")
-    picture = _images.decode(_images.from_base64(stored.text(), stored.where), stored.where)
-    pixels = _images.marked(picture)
-    budget.take(pixels.size, stored.where)
+    picture = _images.decode_picture(
+        _images.decode_base64(stored.as_text(), stored.location), stored.location
+    )
+    pixels = _images.find_marked_pixels(picture)
+    budget.count_pixels(pixels.size, stored.location)
     (left, top), (right, bottom) = ((math.floor(x), math.floor(y)) for x, y in points)
     if pixels.shape != (bottom - top + 1, right - left + 1):
         raise UserError(
             f"the mask has {pixels.shape[1]}×{pixels.shape[0]} pixels, its box "
             f"{right - left + 1}×{bottom - top + 1}",
-            where=stored.where,
+            where=stored.location,
         )
-    return _shapes.mask(pixels, left, top, label, stored.where, size)
+    return _shapes.make_mask(pixels, left, top, label, stored.location, size)
 
 
 EXAMPLE = Example(

@@ -32,7 +32,7 @@ _MARKS = {
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows LabelMe's elements and not those of Pascal VOC."""
-    seen = _xml.sketch(head)
+    seen = _xml.sketch_paths(head)
     voc = seen & {"annotation/object/bndbox", "annotation/size", "annotation/segmented"}
     return "annotation" in seen and bool(seen & _MARKS) and not voc
 
@@ -43,85 +43,94 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     images: folder in which the size is looked up where the file does not state it. Raises
     UserError, with file, object and field, for what cannot be read.
     """
-    root = _xml.read(path)
+    root = _xml.read_file(path)
     if root.tag != "annotation":
-        raise UserError(f"<{_limits.show(root.tag)}> is not LabelMe's <annotation>", where=path)
-    file, folder = _xml.text(root.find("filename")), _xml.text(root.find("folder"))
-    name = _limits.name(
+        raise UserError(
+            f"<{_limits.quote_value(root.tag)}> is not LabelMe's <annotation>", where=path
+        )
+    file, folder = _xml.read_text(root.find("filename")), _xml.read_text(root.find("folder"))
+    name = _limits.check_name(
         f"{folder}/{file}" if folder and file else file or path.stem, f"{path}: filename"
     )
-    size = _size(root, path, images, name)
-    budget = _shapes.Budget()
+    size = _read_size(root, path, images, name)
+    budget = _shapes.MaskBudget()
     regions, people = [], set()
     for number, element in enumerate(root.findall("object")):
-        where = f"{path}: object {number}"
-        if _xml.text(element.find("deleted"), "0") not in ("0", "no", "false"):
+        location = f"{path}: object {number}"
+        if _xml.read_text(element.find("deleted"), "0") not in ("0", "no", "false"):
             continue
-        label = _xml.text(element.find("name"))
-        regions.append(Region((_shape(element, label, size, budget, path, where),), label))
-        people |= {_xml.text(user) for user in element.iter("username")} - {""}
+        label = _xml.read_text(element.find("name"))
+        regions.append(Region((_read_shape(element, label, size, budget, path, location),), label))
+        people |= {_xml.read_text(user) for user in element.iter("username")} - {""}
     annotator = next(iter(people)) if len(people) == 1 else ""
     yield Annotation(name, size, tuple(regions), annotator=annotator)
 
 
-def _size(root: Element, path: Path, images: Path | None, name: str) -> Size:
+def _read_size(root: Element, path: Path, images: Path | None, name: str) -> Size:
     stated = root.find("imagesize")
-    where = f"{path}: imagesize"
+    location = f"{path}: imagesize"
     if stated is not None:
         width, height = (
-            _limits.parse_number(_xml.text(stated.find(side)), where) for side in ("ncols", "nrows")
+            _limits.parse_number(_xml.read_text(stated.find(side)), location)
+            for side in ("ncols", "nrows")
         )
-        return _limits.size(width, height, where)
-    return _images.looked_up(images, name, where)
+        return _limits.check_size(width, height, location)
+    return _images.look_up_size(images, name, location)
 
 
-def _shape(
-    element: Element, label: str, size: Size, budget: _shapes.Budget, path: Path, where: str
+def _read_shape(
+    element: Element, label: str, size: Size, budget: _shapes.MaskBudget, path: Path, location: str
 ) -> Shape:
     outline, picture = element.find("polygon"), element.find("segm")
     if outline is not None:
         points: list[Point] = []
         for number, pt in enumerate(outline.findall("pt")):
-            place = f"{where}: pt {number}"
-            x, y = (_limits.parse_number(_xml.text(pt.find(axis)), place) for axis in "xy")
+            place = f"{location}: pt {number}"
+            x, y = (_limits.parse_number(_xml.read_text(pt.find(axis)), place) for axis in "xy")
             points.append((x, y))
-        if _xml.text(element.find("type")) == "bounding_box":
+        if _xml.read_text(element.find("type")) == "bounding_box":
             if not points:
-                raise UserError("a box without corners", where=where)
-            turn = re.search(r"(?:^|,)\s*rotation=([^,]*)", _xml.text(element.find("attributes")))
-            degrees = _limits.parse_number(turn[1], f"{where}: rotation") if turn else 0.0
+                raise UserError("a box without corners", where=location)
+            turn = re.search(
+                r"(?:^|,)\s*rotation=([^,]*)", _xml.read_text(element.find("attributes"))
+            )
+            degrees = _limits.parse_number(turn[1], f"{location}: rotation") if turn else 0.0
             xs, ys = [x for x, _ in points], [y for _, y in points]
-            return _shapes.box(min(xs), min(ys), max(xs), max(ys), label, degrees)
-        return _shapes.polygon(points, label, where)
+            return _shapes.make_box(min(xs), min(ys), max(xs), max(ys), label, degrees)
+        return _shapes.make_polygon(points, label, location)
     if picture is not None:
-        return _mask(picture, label, size, budget, path, where)
+        return _read_mask(picture, label, size, budget, path, location)
     raise UserError(
-        "has neither <polygon> nor <segm>", where=where, hint="boxes of Pascal VOC are `pascal_voc`"
+        "has neither <polygon> nor <segm>",
+        where=location,
+        hint="boxes of Pascal VOC are `pascal_voc`",
     )
 
 
-def _mask(
-    element: Element, label: str, size: Size, budget: _shapes.Budget, path: Path, where: str
+def _read_mask(
+    element: Element, label: str, size: Size, budget: _shapes.MaskBudget, path: Path, location: str
 ) -> Shape:
     # Only the last part of the name is used: a mask lies in the folder of masks, nowhere else.
-    name = strip_folders(_xml.text(element.find("mask")))
-    _limits.name(name, f"{where}: mask")
+    name = strip_folders(_xml.read_text(element.find("mask")))
+    _limits.check_name(name, f"{location}: mask")
     file = path.parent / "Masks" / name
     if name in (".", "..") or len(name.encode()) > 255 or not file.is_file():
         raise UserError(
-            f"the mask `{_limits.show(name)}` is not in {path.parent / 'Masks'}",
-            where=where,
+            f"the mask `{_limits.quote_value(name)}` is not in {path.parent / 'Masks'}",
+            where=location,
             hint="keep the folder `Masks` of the export beside the XML files",
         )
-    pixels = _images.marked(_images.decode(_limits.read_bytes(file), str(file), ("PNG",)))
-    budget.take(pixels.size, where)
+    pixels = _images.find_marked_pixels(
+        _images.decode_picture(_limits.read_bytes(file), str(file), ("PNG",))
+    )
+    budget.count_pixels(pixels.size, location)
     if size and pixels.shape != (size[1], size[0]):
         raise UserError(
             f"is {pixels.shape[1]}×{pixels.shape[0]}, but {path.name} states an image of "
             f"{size[0]}×{size[1]}",
             where=file,
         )
-    return _shapes.mask(pixels, 0, 0, label, where, size)
+    return _shapes.make_mask(pixels, 0, 0, label, location, size)
 
 
 EXAMPLE = Example(

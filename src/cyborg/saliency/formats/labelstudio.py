@@ -17,7 +17,7 @@ from cyborg.saliency.formats import _images, _json, _labelstudio, _limits, _shap
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
-from cyborg.saliency.formats._labelstudio import Part
+from cyborg.saliency.formats._labelstudio import RegionResult
 from cyborg.saliency.names import IMAGE_SUFFIXES, spell_name
 
 _DONE = ("annotations", "completions")
@@ -30,21 +30,26 @@ _MINIMAL = {"annotator", "annotation_id", "lead_time"}
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows Label Studio's keys."""
-    seen = _json.sketch(head)
+    seen = _json.sketch_keys(head)
     for start in ((), ("[]",)):
         if any(
-            seen.has(*start, done, "[]", key) for done in _DONE for key in ("result", "lead_time")
+            seen.has_path(*start, done, "[]", key)
+            for done in _DONE
+            for key in ("result", "lead_time")
         ):
             return True
-        if seen.has(*start, "result") and (
-            seen.has(*start, "model_version") or seen.has(*start, "result", "[]", "from_name")
+        if seen.has_path(*start, "result") and (
+            seen.has_path(*start, "model_version")
+            or seen.has_path(*start, "result", "[]", "from_name")
         ):
             return True
-        if seen.has(*start, "annotation_id") or seen.has(*start, "*", "[]", "original_width"):
+        if seen.has_path(*start, "annotation_id") or seen.has_path(
+            *start, "*", "[]", "original_width"
+        ):
             return True
-        if seen.has(*start, "*", "[]", "rle") and seen.has(*start, "*", "[]", "format"):
+        if seen.has_path(*start, "*", "[]", "rle") and seen.has_path(*start, "*", "[]", "format"):
             return True
-        if seen.has(*start, "data") and any(seen.has(*start, done) for done in _DONE):
+        if seen.has_path(*start, "data") and any(seen.has_path(*start, done) for done in _DONE):
             return True
     return False
 
@@ -56,45 +61,49 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     as in old exports. A record that names no image is that of the file's own name, if it is the
     only one. Raises UserError, with file, record and field, for what cannot be read.
     """
-    root = _json.read(path)
-    tasks = list(root.each()) if isinstance(root.value, list) else [root]
+    root = _json.read_file(path)
+    tasks = list(root.elements()) if isinstance(root.value, list) else [root]
     only = path.stem if len(tasks) == 1 else None
     for task in tasks:
-        done = next((key for key in _DONE if task.has(key)), None)
+        done = next((key for key in _DONE if task.has_key(key)), None)
         if done:
-            name = _image_of(task, only)
-            records = [] if task.get(done).missing else list(task.get(done).each())
+            name = _name_image(task, only)
+            records = [] if task.get(done).is_missing else list(task.get(done).elements())
             for record in records:
-                if not record.has("result"):
-                    raise record.fail("has no `result`, so it is not an annotation of Label Studio")
+                if not record.has_key("result"):
+                    raise record.make_error(
+                        "has no `result`, so it is not an annotation of Label Studio"
+                    )
                 if record.get("was_cancelled").value is not True:
-                    parts = _labelstudio.results(record.get("result"))
-                    said = _annotation(record, name, parts, images)
+                    parts = _labelstudio.collect_results(record.get("result"))
+                    said = _make_annotation(record, name, parts, images)
                     if not said.annotator and len(records) > 1:
                         # Several people, none named: the number of the annotation tells them apart.
-                        said = replace(said, annotator=f"annotation {record.get('id').label()}")
+                        said = replace(said, annotator=f"annotation {record.get('id').as_label()}")
                     yield said
-        elif task.has("result"):
-            parts = _labelstudio.results(task.get("result"))
-            yield _annotation(task, _image_of(task, only), parts, images)
+        elif task.has_key("result"):
+            parts = _labelstudio.collect_results(task.get("result"))
+            yield _make_annotation(task, _name_image(task, only), parts, images)
         else:
-            yield _annotation(task, _image_of(task, only), _minimal(task), images)
+            yield _make_annotation(task, _name_image(task, only), _collect_minimal(task), images)
 
 
-def _annotation(record: Node, name: str, parts: list[Part], images: Path | None) -> Annotation:
+def _make_annotation(
+    record: Node, name: str, parts: list[RegionResult], images: Path | None
+) -> Annotation:
     sizes = {part.size for part in parts if part.size}
     if len(sizes) > 1:
-        raise record.fail(f"its results state several sizes of the image: {sorted(sizes)}")
+        raise record.make_error(f"its results state several sizes of the image: {sorted(sizes)}")
     size = next(iter(sizes), None)
     if size is None and parts:
-        size = _images.needed(images, name, record.where)
-    budget = _shapes.Budget()
+        size = _images.require_size(images, name, record.location)
+    budget = _shapes.MaskBudget()
     regions: dict[object, tuple[Shape, str]] = {}
     for part in parts:
         assert size is not None
         known = regions.get(part.key)
         if known is None:
-            regions[part.key] = (_labelstudio.shape(part, size, budget), part.label)
+            regions[part.key] = (_labelstudio.make_shape(part, size, budget), part.label)
         elif part.label and not known[1]:
             regions[part.key] = (known[0], part.label)
     seconds = record.get("lead_time")
@@ -102,43 +111,43 @@ def _annotation(record: Node, name: str, parts: list[Part], images: Path | None)
         image=name,
         size=size,
         regions=tuple(
-            Region((_labelstudio.labelled(shape, label),), label)
+            Region((_labelstudio.replace_label(shape, label),), label)
             for shape, label in regions.values()
         ),
-        annotator=_person(record),
-        decision=_decision(record),
-        seconds=float("nan") if seconds.missing else seconds.number(0, 1e12),
+        annotator=_read_annotator(record),
+        decision=_read_decision(record),
+        seconds=float("nan") if seconds.is_missing else seconds.as_number(0, 1e12),
     )
 
 
-def _person(record: Node) -> str:
+def _read_annotator(record: Node) -> str:
     who = record.get("completed_by", "annotator", "model_version")
     if isinstance(who.value, dict):
-        return who.get("email", "id").label()
-    return who.label()
+        return who.get("email", "id").as_label()
+    return who.as_label()
 
 
-def _decision(record: Node) -> str:
+def _read_decision(record: Node) -> str:
     """The one choice that was made for the whole image, else ""."""
     made: list[str] = []
-    if record.has("result"):
-        for result in record.get("result").each():
+    if record.has_key("result"):
+        for result in record.get("result").elements():
             value = result.get("value")
             if result.get("type").value == "choices" and isinstance(value.value, dict):
                 whole = not any(key in value.value for key in ("x", "points", "rle", "start"))
-                if whole and not value.get("choices").missing:
-                    made += [choice.label() for choice in value.get("choices").each()]
+                if whole and not value.get("choices").is_missing:
+                    made += [choice.as_label() for choice in value.get("choices").elements()]
     else:
         for key in ("choice", "choices"):
             value = record.get(key)
             if isinstance(value.value, dict) and isinstance(value.value.get("choices"), list):
-                made += [choice.label() for choice in value.get("choices").each()]
+                made += [choice.as_label() for choice in value.get("choices").elements()]
             elif isinstance(value.value, str):
-                made.append(value.label())
+                made.append(value.as_label())
     return made[0] if len(made) == 1 else ""
 
 
-def _image_of(task: Node, only: str | None) -> str:
+def _name_image(task: Node, only: str | None) -> str:
     """The image's name as the task states it."""
     data = task.get("data")
     fields = data if isinstance(data.value, dict) else task
@@ -150,8 +159,9 @@ def _image_of(task: Node, only: str | None) -> str:
             if isinstance(node.value, str) and key not in _FIELDS and _looks_like_image(node.value)
         ]
         if len(texts) > 1:
-            raise task.fail(
-                "names several images: " + ", ".join(_limits.show(t.value) for t in texts[:4]),
+            raise task.make_error(
+                "names several images: "
+                + ", ".join(_limits.quote_value(t.value) for t in texts[:4]),
                 hint="name the field of the image `image`",
             )
         if texts:
@@ -159,8 +169,8 @@ def _image_of(task: Node, only: str | None) -> str:
         elif only is not None:
             return only
         else:
-            raise task.fail("does not name its image")
-    return _limits.name(found.text(), found.where)
+            raise task.make_error("does not name its image")
+    return _limits.check_name(found.as_text(), found.location)
 
 
 def _looks_like_image(text: str) -> bool:
@@ -168,17 +178,17 @@ def _looks_like_image(text: str) -> bool:
     return Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _minimal(record: Node) -> list[Part]:
+def _collect_minimal(record: Node) -> list[RegionResult]:
     """The regions of a JSON-MIN record: lists of values, one per control tag."""
-    parts: list[Part] = []
+    parts: list[RegionResult] = []
     for key, values in record.items():
         if key in _FIELDS or not isinstance(values.value, list):
             continue
-        for node in values.each():
-            if isinstance(node.value, dict) and _labelstudio.is_region(node):
-                parts.append(_labelstudio.part(node, node, identity=None))
-    if not parts and not record.object().keys() & _MINIMAL:
-        raise record.fail("is no record of Label Studio")
+        for node in values.elements():
+            if isinstance(node.value, dict) and _labelstudio.has_geometry(node):
+                parts.append(_labelstudio.make_result(node, node, identity=None))
+    if not parts and not record.as_object().keys() & _MINIMAL:
+        raise record.make_error("is no record of Label Studio")
     return parts
 
 

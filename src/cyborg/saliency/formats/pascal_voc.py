@@ -23,7 +23,7 @@ _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows VOC's elements and not those of LabelMe (web)."""
-    seen = _xml.sketch(head)
+    seen = _xml.sketch_paths(head)
     return "annotation" in seen and bool(
         seen & {"annotation/object/bndbox", "annotation/size", "annotation/segmented"}
     )
@@ -35,52 +35,57 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     images: folder in which the size is looked up where the file does not state it (an old habit
     is 0). Raises UserError, with file, object and field, for what cannot be read.
     """
-    root = _xml.read(path)
+    root = _xml.read_file(path)
     if root.tag != "annotation":
-        raise UserError(f"<{_limits.show(root.tag)}> is not Pascal VOC's <annotation>", where=path)
-    name = _limits.name(_xml.text(root.find("filename")) or path.stem, f"{path}: filename")
+        raise UserError(
+            f"<{_limits.quote_value(root.tag)}> is not Pascal VOC's <annotation>", where=path
+        )
+    name = _limits.check_name(
+        _xml.read_text(root.find("filename")) or path.stem, f"{path}: filename"
+    )
     objects = root.findall("object")
     boxes = [element.find("bndbox") for element in objects]
     from_one = all(_counts_from_one(box) for box in boxes if box is not None)
     regions = []
     for number, (element, box) in enumerate(zip(objects, boxes, strict=True)):
-        where = f"{path}: object {number}"
+        location = f"{path}: object {number}"
         if box is None:
             raise UserError(
-                "has no <bndbox>", where=where, hint="LabelMe (web) XML is format `labelme_web`"
+                "has no <bndbox>", where=location, hint="LabelMe (web) XML is format `labelme_web`"
             )
-        label = _xml.text(element.find("name"))
-        regions.append(Region((_shape(box, from_one, label, where),), label))
-    yield Annotation(name, _size(root, path, images, name), tuple(regions))
+        label = _xml.read_text(element.find("name"))
+        regions.append(Region((_read_shape(box, from_one, label, location),), label))
+    yield Annotation(name, _read_size(root, path, images, name), tuple(regions))
 
 
-def _size(root: Element, path: Path, images: Path | None, name: str) -> tuple[int, int] | None:
+def _read_size(root: Element, path: Path, images: Path | None, name: str) -> tuple[int, int] | None:
     stated = root.find("size")
-    where = f"{path}: size"
+    location = f"{path}: size"
     if stated is not None:
         width, height = (
-            _limits.parse_number(_xml.text(stated.find(side)), where)
+            _limits.parse_number(_xml.read_text(stated.find(side)), location)
             for side in ("width", "height")
         )
         if (width, height) != (0, 0):
-            return _limits.size(width, height, where)
-    return _images.looked_up(images, name, where)
+            return _limits.check_size(width, height, location)
+    return _images.look_up_size(images, name, location)
 
 
 def _counts_from_one(box: Element) -> bool:
-    texts = [_xml.text(box.find(edge)) for edge in _EDGES]
+    texts = [_xml.read_text(box.find(edge)) for edge in _EDGES]
     return not any("." in text or text.startswith("-") or text == "0" for text in texts)
 
 
-def _shape(box: Element, from_one: bool, label: str, where: str) -> Shape:
+def _read_shape(box: Element, from_one: bool, label: str, location: str) -> Shape:
     x0, y0, x1, y1 = (
-        _limits.parse_number(_xml.text(box.find(edge)), f"{where}: {edge}") for edge in _EDGES
+        _limits.parse_number(_xml.read_text(box.find(edge)), f"{location}: {edge}")
+        for edge in _EDGES
     )
     if x1 < x0 or y1 < y0:
-        raise UserError("a box of negative size", where=where)
+        raise UserError("a box of negative size", where=location)
     if from_one:
         x0, y0 = x0 - 1, y0 - 1
-    return _shapes.box(x0, y0, x1, y1, label)
+    return _shapes.make_box(x0, y0, x1, y1, label)
 
 
 EXAMPLE = Example(

@@ -31,7 +31,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     documented.
     """
     try:
-        yield from _read_images(_json.read(path))
+        yield from _read_images(_json.read_file(path))
     except UserError as error:
         hint = error.hint or "docs/phantom.md describes the format"
         raise UserError(error.what, where=error.where, hint=hint) from None
@@ -39,34 +39,34 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
 
 def _read_images(root: Node) -> Iterator[Annotation]:
     if root.get("format").value != "phantom":
-        raise root.fail(
+        raise root.make_error(
             "is not a phantom annotation file",
             hint='its first key is "format": "phantom"; see docs/phantom.md',
         )
     if root.get("version").value != 1:
-        raise root.fail(
-            f"version {_limits.show(root.get('version').value)} is not known",
+        raise root.make_error(
+            f"version {_limits.quote_value(root.get('version').value)} is not known",
             hint="this program reads version 1; draw the phantoms again",
         )
-    for image in root.get("images").each():
+    for image in root.get("images").elements():
         file = image.get("file")
-        name = _limits.name(file.text(), file.where)
-        size = _json.size(image.get("width"), image.get("height"))
-        for said in image.get("annotations").each():
+        name = _limits.check_name(file.as_text(), file.location)
+        size = _json.read_size(image.get("width"), image.get("height"))
+        for said in image.get("annotations").elements():
             yield Annotation(
                 image=name,
                 size=size,
-                regions=tuple(_read_region(region) for region in said.get("regions").each()),
-                annotator=said.get("annotator").text(),
-                decision=said.get("decision").text(),
-                correct=said.get("correct").flag(),
-                seconds=said.get("seconds").number(0, 1e12),
+                regions=tuple(_read_region(region) for region in said.get("regions").elements()),
+                annotator=said.get("annotator").as_text(),
+                decision=said.get("decision").as_text(),
+                correct=said.get("correct").as_flag(),
+                seconds=said.get("seconds").as_number(0, 1e12),
             )
 
 
 def _read_region(region: Node) -> Region:
-    label, outline = region.get("label").text(), region.get("polygon")
-    return Region((_shapes.polygon(outline.points(), label, outline.where),), label)
+    label, outline = region.get("label").as_text(), region.get("polygon")
+    return Region((_shapes.make_polygon(outline.as_points(), label, outline.location),), label)
 
 
 EXAMPLE = Example(

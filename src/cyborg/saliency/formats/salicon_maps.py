@@ -23,7 +23,7 @@ _FULL = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows a list of maps."""
-    return _json.sketch(head).has("[]", "saliency_map")
+    return _json.sketch_keys(head).has_path("[]", "saliency_map")
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
@@ -31,14 +31,16 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
 
     images: not needed. Raises UserError, with file and record, for pictures that are not grey.
     """
-    for record in _json.read(path).each():
+    for record in _json.read_file(path).elements():
         number, stored = record.get("image_id"), record.get("saliency_map")
-        name = _limits.name(number.label(), number.where)
-        pixels = _images.decode(
-            _images.from_base64(stored.text(), stored.where), stored.where, ("PNG", "JPEG")
+        name = _limits.check_name(number.as_label(), number.location)
+        pixels = _images.decode_picture(
+            _images.decode_base64(stored.as_text(), stored.location),
+            stored.location,
+            ("PNG", "JPEG"),
         )
         if pixels.ndim != 2 or pixels.dtype not in _FULL:
-            raise stored.fail("is not a grey picture of 8 or 16 bits")
+            raise stored.make_error("is not a grey picture of 8 or 16 bits")
         heat = (pixels / _FULL[pixels.dtype]).astype(np.float32)
         yield Annotation(name, (heat.shape[1], heat.shape[0]), heat=heat)
 

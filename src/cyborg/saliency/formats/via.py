@@ -27,15 +27,15 @@ _LABELS = ("label", "labels", "class", "category", "type", "name")
 
 def recognise(path: Path, head: bytes) -> bool:
     """Whether the beginning of a file shows VIA's keys or columns."""
-    seen = _json.sketch(head)
+    seen = _json.sketch_keys(head)
     if seen.paths:
         return (
-            seen.has("_via_img_metadata")
-            or seen.has("_via_settings")
-            or (seen.has("*", "filename") and seen.has("*", "regions"))
+            seen.has_path("_via_img_metadata")
+            or seen.has_path("_via_settings")
+            or (seen.has_path("*", "filename") and seen.has_path("*", "regions"))
             or _is_version_3(seen)
         )
-    return _is_table(_csv.sketch(head))
+    return _is_table(_csv.sketch_columns(head))
 
 
 def _is_table(columns: frozenset[str]) -> bool:
@@ -43,7 +43,7 @@ def _is_table(columns: frozenset[str]) -> bool:
 
 
 def _is_version_3(seen: _json.Sketch) -> bool:
-    return seen.has("project", "pid") and seen.has("project", "vid_list")
+    return seen.has_path("project", "pid") and seen.has_path("project", "vid_list")
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
@@ -60,56 +60,56 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
 
 
 def _read_json(path: Path) -> Iterator[Annotation]:
-    root = _json.read(path)
-    if root.has("project") and root.has("metadata"):
+    root = _json.read_file(path)
+    if root.has_key("project") and root.has_key("metadata"):
         raise UserError(
             "is a project of VIA 3",
             where=path,
             hint="exports of VIA 1 and 2 are read; VIA 3 exports COCO",
         )
-    if root.has("_via_img_metadata"):
+    if root.has_key("_via_img_metadata"):
         root = root.get("_via_img_metadata")
     for key, node in root.items():
         stated = node.get("filename")
-        name = _limits.name(stated.text() if stated.value else key, stated.where)
+        name = _limits.check_name(stated.as_text() if stated.value else key, stated.location)
         regions = node.get("regions")
         if isinstance(regions.value, dict):  # VIA 1: "0", "1", … in place of a list
             parts = [part for _, part in regions.items()]
         else:
-            parts = [] if regions.missing else list(regions.each())
-        yield Annotation(name, None, tuple(_region(part) for part in parts))
+            parts = [] if regions.is_missing else list(regions.elements())
+        yield Annotation(name, None, tuple(_read_region(part) for part in parts))
 
 
 def _read_csv(path: Path) -> Iterator[Annotation]:
     found: dict[str, list[Region]] = {}
-    for where, row in _csv.rows(path, _is_table, "VIA's table"):
-        name = _limits.name(_csv.need(row, where, "filename"), where)
+    for location, row in _csv.read_rows(path, _is_table, "VIA's table"):
+        name = _limits.check_name(_csv.require_cell(row, location, "filename"), location)
         regions = found.setdefault(name, [])
-        cell = _csv.need(row, where, "region_shape_attributes")
+        cell = _csv.require_cell(row, location, "region_shape_attributes")
         attributes = row.get("region_attributes", "")
-        shape = _cell(cell, path, f"{where}: region_shape_attributes")
+        shape = _parse_cell(cell, path, f"{location}: region_shape_attributes")
         if shape.value != {}:
-            said = _cell(attributes, path, f"{where}: region_attributes")
-            regions.append(_made(shape, _label(said)))
+            said = _parse_cell(attributes, path, f"{location}: region_attributes")
+            regions.append(_make_region(shape, _read_label(said)))
     for name, regions in found.items():
         yield Annotation(name, None, tuple(regions))
 
 
-def _cell(text: str, path: Path, place: str) -> Node:
+def _parse_cell(text: str, path: Path, place: str) -> Node:
     """The JSON in a cell of the table, with the bare word `undefined` read as null."""
     text = _UNDEFINED.sub(lambda match: match[1] or "null", text.strip() or "{}")
-    return _json.parse(text.encode("utf-8", "replace"), path, place.removeprefix(f"{path}:"))
+    return _json.parse_bytes(text.encode("utf-8", "replace"), path, place.removeprefix(f"{path}:"))
 
 
-def _region(node: Node) -> Region:
-    return _made(node.get("shape_attributes"), _label(node.get("region_attributes")))
+def _read_region(node: Node) -> Region:
+    return _make_region(node.get("shape_attributes"), _read_label(node.get("region_attributes")))
 
 
-def _made(node: Node, label: str) -> Region:
-    return Region((_shape(node, label),), label)
+def _make_region(node: Node, label: str) -> Region:
+    return Region((_read_shape(node, label),), label)
 
 
-def _label(node: Node) -> str:
+def _read_label(node: Node) -> str:
     """The region's category: its one attribute, or among several the first of the usual names.
 
     A choice of several (`{"a": true, "b": false}`) is the first that is true.
@@ -121,41 +121,43 @@ def _label(node: Node) -> str:
         return ""
     value = node.value[keys[0]]
     if isinstance(value, dict):
-        return next((_json.clean(k) for k, chosen in value.items() if chosen is True), "")
+        return next(
+            (_json.replace_surrogates(k) for k, chosen in value.items() if chosen is True), ""
+        )
     if isinstance(value, list | bool):
         return ""
-    return Node(value, node.file, node.at).label()
+    return Node(value, node.file, node.place).as_label()
 
 
-def _shape(node: Node, label: str) -> Shape:
-    kind = node.get("name").text()
+def _read_shape(node: Node, label: str) -> Shape:
+    kind = node.get("name").as_text()
 
     def value(key: str, low: float = -_limits.MAX_COORDINATE) -> float:
-        return node.get(key).number(low)
+        return node.get(key).as_number(low)
 
     if kind == "rect":
         x, y = value("x"), value("y")
-        return _shapes.box(x, y, x + value("width", 0), y + value("height", 0), label)
+        return _shapes.make_box(x, y, x + value("width", 0), y + value("height", 0), label)
     if kind in ("polygon", "polyline"):
-        xs = [x.number() for x in node.get("all_points_x").each()]
-        ys = [y.number() for y in node.get("all_points_y").each()]
+        xs = [x.as_number() for x in node.get("all_points_x").elements()]
+        ys = [y.as_number() for y in node.get("all_points_y").elements()]
         if len(xs) != len(ys):
-            raise node.fail(f"has {len(xs)} values of x and {len(ys)} of y")
-        make = _shapes.polygon if kind == "polygon" else _shapes.line
-        return make(list(zip(xs, ys, strict=True)), label, node.where)
+            raise node.make_error(f"has {len(xs)} values of x and {len(ys)} of y")
+        make = _shapes.make_polygon if kind == "polygon" else _shapes.make_line
+        return make(list(zip(xs, ys, strict=True)), label, node.location)
     if kind == "circle":
         radius = value("r", 0)
-        return _shapes.ellipse(value("cx"), value("cy"), radius, radius, label)
+        return _shapes.make_ellipse(value("cx"), value("cy"), radius, radius, label)
     if kind == "ellipse":
         theta = node.get("theta")
-        turn = 0.0 if theta.missing else math.degrees(theta.number(-1000, 1000))
-        return _shapes.ellipse(
+        turn = 0.0 if theta.is_missing else math.degrees(theta.as_number(-1000, 1000))
+        return _shapes.make_ellipse(
             value("cx"), value("cy"), value("rx", 0), value("ry", 0), label, turn
         )
     if kind == "point":
-        return _shapes.point(value("cx"), value("cy"), label)
-    raise node.get("name").fail(
-        f"shapes of type `{_limits.show(kind)}` are not known",
+        return _shapes.make_point(value("cx"), value("cy"), label)
+    raise node.get("name").make_error(
+        f"shapes of type `{_limits.quote_value(kind)}` are not known",
         hint="known: rect, polygon, polyline, circle, ellipse, point",
     )
 

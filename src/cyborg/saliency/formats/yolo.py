@@ -41,8 +41,12 @@ def recognise(path: Path, head: bytes) -> bool:
     and nothing else than images and YOLO's own side files lies in it.
     """
     if path.is_dir():
-        files = _files(path)
-        return bool(files) and all(_recognised(file) for file in files) and _nothing_else(path)
+        files = _list_files(path)
+        return (
+            bool(files)
+            and all(_is_label_file(file) for file in files)
+            and _holds_only_known_files(path)
+        )
     head = head.removeprefix(b"\xef\xbb\xbf")
     if not head.strip():
         return path.suffix.lower() == ".txt"
@@ -52,12 +56,12 @@ def recognise(path: Path, head: bytes) -> bool:
     return all(_LINE.fullmatch(line) for line in lines if line.strip())
 
 
-def _recognised(file: Path) -> bool:
+def _is_label_file(file: Path) -> bool:
     with file.open("rb") as handle:
         return recognise(file, handle.read(65536))
 
 
-def _files(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     """The label files of a folder and its sub-folders."""
     return sorted(
         file
@@ -66,7 +70,7 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def _nothing_else(folder: Path) -> bool:
+def _holds_only_known_files(folder: Path) -> bool:
     return all(
         file.suffix.lower() in _SIDE | IMAGE_SUFFIXES
         for file in folder.rglob("*")
@@ -81,7 +85,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     Raises UserError without it, and with the file and line for what cannot be read.
     """
     if path.is_dir():
-        for file in _files(path):
+        for file in _list_files(path):
             people = file.parent.relative_to(path).as_posix()
             # Folders of several people hold files of the same names: the folder tells them apart.
             for said in read(file, images):
@@ -97,40 +101,42 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
             where=path,
             hint="give the folder of the images",
         )
-    size = _images.needed(images, path.stem, str(path))
+    size = _images.require_size(images, path.stem, str(path))
     found = find_image(images, path.stem, str(path))
     assert found is not None
-    labels = _labels(path)
+    labels = _read_class_names(path)
     regions = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            shape = _shape(line.split(), size, labels, f"{path}:{number}")
+            shape = _read_shape(line.split(), size, labels, f"{path}:{number}")
             regions.append(Region((shape,), shape.label))
     yield Annotation(found.relative_to(images).as_posix(), size, tuple(regions))
 
 
-def _shape(words: list[str], size: tuple[int, int], labels: dict[int, str], where: str) -> Shape:
+def _read_shape(
+    words: list[str], size: tuple[int, int], labels: dict[int, str], location: str
+) -> Shape:
     if len(words) < 5:
         raise UserError(
             f"has {len(words)} numbers",
-            where=where,
+            where=location,
             hint="a box is `class x y width height`, a polygon `class x y x y x y …`",
         )
-    kind = _limits.whole(_limits.parse_number(words[0], where), where)
+    kind = _limits.check_integer(_limits.parse_number(words[0], location), location)
     label = labels.get(kind, str(kind))
-    values = [_limits.parse_number(word, where, low=_LOW, high=_HIGH) for word in words[1:]]
+    values = [_limits.parse_number(word, location, low=_LOW, high=_HIGH) for word in words[1:]]
     width, height = size
     if len(values) in (4, 5):
         x, y, w, h = values[:4]
         if w < 0 or h < 0:
-            raise UserError("a box of negative size", where=where)
+            raise UserError("a box of negative size", where=location)
         x0, y0, x1, y1 = x - w / 2, y - h / 2, x + w / 2, y + h / 2
-        return _shapes.box(x0 * width, y0 * height, x1 * width, y1 * height, label)
+        return _shapes.make_box(x0 * width, y0 * height, x1 * width, y1 * height, label)
     pairs = zip(values[0::2], values[1::2], strict=False)
-    return _shapes.polygon([(x * width, y * height) for x, y in pairs], label, where)
+    return _shapes.make_polygon([(x * width, y * height) for x, y in pairs], label, location)
 
 
-def _labels(path: Path) -> dict[int, str]:
+def _read_class_names(path: Path) -> dict[int, str]:
     for folder in (path.parent, path.parent.parent):
         for name in ("classes.txt", "obj.names"):
             if (folder / name).is_file():
@@ -139,15 +145,17 @@ def _labels(path: Path) -> dict[int, str]:
                 return {k: line.strip() for k, line in enumerate(lines) if line.strip()}
         for name in ("data.yaml", "data.yml"):
             if (folder / name).is_file():
-                return _from_yaml(folder / name)
+                return _read_yaml_names(folder / name)
     return {}
 
 
-def _from_yaml(path: Path) -> dict[int, str]:
+def _read_yaml_names(path: Path) -> dict[int, str]:
     try:
         content = yaml.safe_load(_limits.read_bytes(path)[: 2**20])
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"is not valid YAML: {_limits.show(str(error))}", where=path) from None
+        raise UserError(
+            f"is not valid YAML: {_limits.quote_value(str(error))}", where=path
+        ) from None
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         return {k: str(name) for k, name in enumerate(names)}

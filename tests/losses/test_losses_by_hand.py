@@ -178,7 +178,7 @@ def test_a_map_of_another_size_is_an_error():
         cyborg_loss(logits, labels, features, weight, saliency.transpose(1, 2))
 
 
-def test_unit_range_ignores_rounding_noise():
+def test_normalised_maps_ignore_rounding_noise():
     """A constant map but for the last digit is constant, at any scale."""
     for scale in (1e-30, 1.0, 1e30):
         maps = torch.full((1, 2, 2), scale, requires_grad=True)

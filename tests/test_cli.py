@@ -1,0 +1,51 @@
+"""The `cyborg` command: help, version, exit codes, and how fast it answers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from cyborg.cli import GRIDS, STAGES, main
+
+
+def test_without_arguments_it_prints_its_help(capsys: pytest.CaptureFixture[str]):
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage: cyborg")
+    for name in (*STAGES, *GRIDS, "saliency", "agreement", "params", "show"):
+        assert f"\n    {name} " in printed
+
+
+def test_it_prints_the_version_that_is_installed(capsys: pytest.CaptureFixture[str]):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"cyborg {version('cyborg-saliency')}\n"
+
+
+def test_an_error_the_user_can_fix_has_exit_code_2_and_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["params", "--params", str(tmp_path / "absent.yaml")]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"error: {tmp_path}/absent.yaml: there is no such file\nhint: ")
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize("arguments", [["no-such-command"], ["cell"], ["saliency"]])
+def test_wrong_arguments_have_exit_code_2(arguments: list[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_help_imports_no_large_package():
+    code = (
+        "import sys; from cyborg.cli import main; main([]); "
+        "print(sorted({'torch', 'pandas', 'dvc', 'snakemake', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
