@@ -25,13 +25,13 @@ from paths import REPOSITORY
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 
-def stored(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+def encode_image(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def pixels(data: bytes) -> np.ndarray:
+def decode_pixels(data: bytes) -> np.ndarray:
     image = decode_rgb(data)
     assert image.mode == "RGB"
     return np.asarray(image)
@@ -41,32 +41,40 @@ def test_transparency_is_laid_over_white() -> None:
     image = Image.new("RGBA", (3, 1), (255, 0, 0, 255))
     image.putpixel((1, 0), (0, 0, 0, 0))
     image.putpixel((2, 0), (0, 0, 0, 128))
-    found = pixels(stored(image))[0]
+    found = decode_pixels(encode_image(image))[0]
     assert found[0].tolist() == list(RED)
     assert found[1].tolist() == list(WHITE)
     assert abs(found[2].astype(int) - 127).max() <= 1
     grey = Image.new("LA", (1, 1), (0, 0))
-    assert pixels(stored(grey))[0, 0].tolist() == list(WHITE)
+    assert decode_pixels(encode_image(grey))[0, 0].tolist() == list(WHITE)
 
 
 def test_palettes_with_and_without_transparency() -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.putpixel((1, 0), 1)
-    assert pixels(stored(image))[0].tolist() == [[255, 0, 0], [0, 255, 0]]
-    assert pixels(stored(image, transparency=1))[0].tolist() == [[255, 0, 0], list(WHITE)]
+    assert decode_pixels(encode_image(image))[0].tolist() == [[255, 0, 0], [0, 255, 0]]
+    assert decode_pixels(encode_image(image, transparency=1))[0].tolist() == [
+        [255, 0, 0],
+        list(WHITE),
+    ]
 
 
 def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     values = np.array([[0, 257, 32768, 65535]], dtype=np.uint16)
-    assert pixels(stored(Image.fromarray(values)))[0, :, 0].tolist() == [0, 1, 128, 255]
+    assert decode_pixels(encode_image(Image.fromarray(values)))[0, :, 0].tolist() == [
+        0,
+        1,
+        128,
+        255,
+    ]
 
 
 def test_grey_one_bit_and_cmyk() -> None:
-    assert pixels(stored(Image.new("L", (1, 1), 77)))[0, 0].tolist() == [77] * 3
-    assert pixels(stored(Image.new("1", (1, 1), 1)))[0, 0].tolist() == [255] * 3
+    assert decode_pixels(encode_image(Image.new("L", (1, 1), 77)))[0, 0].tolist() == [77] * 3
+    assert decode_pixels(encode_image(Image.new("1", (1, 1), 1)))[0, 0].tolist() == [255] * 3
     cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
-    red = pixels(stored(cmyk, "JPEG", quality=100))[0, 0]
+    red = decode_pixels(encode_image(cmyk, "JPEG", quality=100))[0, 0]
     assert abs(red.astype(int) - RED).max() < 6
 
 
@@ -75,7 +83,7 @@ def test_exif_rotation_is_applied() -> None:
     image.putpixel((0, 0), RED)
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
-    found = pixels(stored(image, exif=exif))
+    found = decode_pixels(encode_image(image, exif=exif))
     assert found.shape == (2, 1, 3)
     assert found[:, 0].tolist() == [list(RED), list(WHITE)]
 
@@ -85,9 +93,9 @@ def test_exif_rotation_is_applied() -> None:
     [
         (b"", "not an image"),
         (b"no image", "not an image"),
-        (stored(Image.new("RGB", (64, 64), RED))[:-40], "."),
-        (stored(Image.effect_noise((64, 64), 50).convert("RGB"), "JPEG")[:900], "truncated"),
-        (stored(Image.new("F", (4, 4), 0.5), "TIFF"), "floating-point"),
+        (encode_image(Image.new("RGB", (64, 64), RED))[:-40], "."),
+        (encode_image(Image.effect_noise((64, 64), 50).convert("RGB"), "JPEG")[:900], "truncated"),
+        (encode_image(Image.new("F", (4, 4), 0.5), "TIFF"), "floating-point"),
     ],
 )
 def test_what_does_not_decode_says_why(data: bytes, reason: str) -> None:
@@ -99,7 +107,7 @@ def test_what_does_not_decode_says_why(data: bytes, reason: str) -> None:
 def test_the_displayed_size_of_a_turned_image() -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
-    data = stored(Image.new("L", (7, 5)), "JPEG", exif=exif)
+    data = encode_image(Image.new("L", (7, 5)), "JPEG", exif=exif)
     with open_image(data) as image:
         assert displayed_size(image) == (5, 7)
     assert decode_rgb(data).size == (5, 7)
@@ -109,14 +117,14 @@ def test_the_displayed_size_of_a_turned_image() -> None:
 def test_every_allowed_format_is_read(kind: str) -> None:
     image = Image.new("RGB", (8, 8), RED)
     options = {"save_all": True, "append_images": [image]} if kind == "MPO" else {}
-    assert decode_rgb(stored(image, kind, **options)).size == (8, 8)
+    assert decode_rgb(encode_image(image, kind, **options)).size == (8, 8)
 
 
 def test_no_program_is_started_for_a_file_with_a_false_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "face.png"
-    path.write_bytes(stored(Image.new("RGB", (8, 8), RED), "EPS"))
+    path.write_bytes(encode_image(Image.new("RGB", (8, 8), RED), "EPS"))
 
     def refuse(*arguments: Any, **_: Any) -> None:
         raise AssertionError(f"started {arguments}")
@@ -128,7 +136,7 @@ def test_no_program_is_started_for_a_file_with_a_false_name(
 
 
 def test_only_the_formats_asked_for_are_read() -> None:
-    data = stored(Image.new("L", (2, 2)), "BMP")
+    data = encode_image(Image.new("L", (2, 2)), "BMP")
     with pytest.raises(DecodeError), open_image(data, ("PNG",)):
         pass
 
@@ -136,13 +144,13 @@ def test_only_the_formats_asked_for_are_read() -> None:
 def test_images_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cyborg.common.decode.MAX_PIXELS", 63)
     with pytest.raises(DecodeError, match="more than 63 pixels"):
-        decode_rgb(stored(Image.new("L", (8, 8))))
+        decode_rgb(encode_image(Image.new("L", (8, 8))))
 
 
 def test_errors_of_the_file_system_and_of_the_caller_pass(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         decode_rgb(tmp_path / "gone.png")
-    data = stored(Image.new("L", (2, 2)))
+    data = encode_image(Image.new("L", (2, 2)))
     with pytest.raises(UserError, match="a reason"), open_image(data):
         raise UserError("a reason")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 import signal
@@ -15,7 +14,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -37,76 +35,7 @@ from cyborg.config.experiment import Experiment
 from cyborg.download import archives, checksums
 from cyborg.download.download import download
 from cyborg.download.fetch import FetchedFile, FetchError, fetch_file
-
-BLOCK = 1 << 16
-CONTENT = np.random.default_rng(0).bytes(10 * BLOCK + 1000)
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Serves `files`; `faults` are taken one per request, then it behaves."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {}
-        self.faults: list[Callable[[Handler, bytes], bool]] = []
-        self.requests: list[tuple[str, str]] = []
-        self.tag = '"v1"'
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{name}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """HTTP with Range and If-Range."""
-
-    server: Server
-
-    def do_GET(self) -> None:
-        name = self.path.lstrip("/")
-        asked = self.headers.get("Range", "")
-        self.server.requests.append((name, asked))
-        if name not in self.server.files:
-            self.send_error(404)
-            return
-        data = self.server.files[name]
-        if self.server.faults and self.server.faults.pop(0)(self, data):
-            return
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        if asked and self.headers.get("If-Range") not in (None, self.server.tag):
-            start = 0
-        if start >= len(data) > 0:
-            self.send_error(416)
-            return
-        self.begin(206 if start else 200, data, start)
-        self.wfile.write(data[start:])
-
-    def begin(self, status: int, data: bytes, start: int = 0, kind: str = "image/png") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data) - start))
-        self.send_header("Content-Type", kind)
-        if self.server.tag:
-            self.send_header("ETag", self.server.tag)
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def cut(after: int) -> Callable[[Handler, bytes], bool]:
-    """Announce all, send some, hang up."""
-
-    def fault(handler: Handler, data: bytes) -> bool:
-        handler.begin(200, data)
-        handler.wfile.write(data[:after])
-        handler.close_connection = True
-        return True
-
-    return fault
+from file_server import BLOCK, CONTENT, DIGEST, Handler, Server, cut, serving
 
 
 def status(code: int) -> Callable[[Handler, bytes], bool]:
@@ -125,11 +54,8 @@ def web_page(handler: Handler, data: bytes) -> bool:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
-        running.files["a.bin"] = CONTENT
+    with serving() as running:
         yield running
-        running.shutdown()
 
 
 def left(folder: Path) -> list[str]:
@@ -150,7 +76,7 @@ def test_a_cut_connection_is_resumed(server: Server, tmp_path: Path) -> None:
     server.faults = [cut(2 * BLOCK + 9)]
     fetch_file([server.url("a.bin")], tmp_path / "a.bin", wait=0)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
-    assert server.requests == [("a.bin", ""), ("a.bin", f"bytes={2 * BLOCK}-")]
+    assert server.requests == [("a.bin", ""), ("a.bin", f"bytes={2 * BLOCK + 9}-")]
 
 
 def test_progress_renews_patience(server: Server, tmp_path: Path) -> None:
@@ -172,7 +98,7 @@ def test_a_later_call_resumes(server: Server, tmp_path: Path) -> None:
         fetch_file([server.url("a.bin")], tmp_path / "a.bin", attempts=1)
     assert left(tmp_path) == ["a.bin.part", "a.bin.part.json"]
     fetch_file([server.url("a.bin")], tmp_path / "a.bin")
-    assert server.requests[-1] == ("a.bin", f"bytes={2 * BLOCK}-")
+    assert server.requests[-1] == ("a.bin", f"bytes={2 * BLOCK + 9}-")
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 

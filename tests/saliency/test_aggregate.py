@@ -20,26 +20,26 @@ from cyborg.saliency.annotation import Annotation, Region, Shape
 SIZE = (8, 6)
 
 
-def region(x: float, y: float, w: float, h: float, label: str = "") -> Region:
+def make_region(x: float, y: float, w: float, h: float, label: str = "") -> Region:
     points = ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
     return Region((Shape("polygon", points),), label)
 
 
-def said(name: str, *regions: Region, **more: object) -> Annotation:
+def annotate(name: str, *regions: Region, **more: object) -> Annotation:
     return Annotation("a.jpg", SIZE, tuple(regions), annotator=name, **more)  # type: ignore[arg-type]
 
 
-LEFT, MIDDLE, RIGHT = (region(x, 0, 4, 6) for x in (0, 2, 4))
-THREE = [said("a", LEFT), said("b", MIDDLE), said("c", RIGHT)]
+LEFT, MIDDLE, RIGHT = (make_region(x, 0, 4, 6) for x in (0, 2, 4))
+THREE = [annotate("a", LEFT), annotate("b", MIDDLE), annotate("c", RIGHT)]
 
 
-def rendered(annotations: list[Annotation], **recipe: object) -> SaliencyMap:
+def render(annotations: list[Annotation], **recipe: object) -> SaliencyMap:
     return render_map(annotations, SIZE, MapRecipe.model_validate(recipe), "file.json")
 
 
-def row(annotations: list[Annotation], **recipe: object) -> list[int]:
+def render_first_row(annotations: list[Annotation], **recipe: object) -> list[int]:
     """The first line of the map; every line is the same here."""
-    value = rendered(annotations, **recipe).map
+    value = render(annotations, **recipe).map
     assert value.dtype == np.uint8
     assert (value == value[0]).all()
     return value[0].tolist()
@@ -58,63 +58,70 @@ def row(annotations: list[Annotation], **recipe: object) -> list[int]:
     ],
 )
 def test_rules_of_aggregation(recipe: dict, expected: list[int]) -> None:
-    assert row(THREE, **recipe) == expected
+    assert render_first_row(THREE, **recipe) == expected
 
 
 def test_what_went_in_is_counted() -> None:
-    done = rendered([*THREE, said("d")])
+    done = render([*THREE, annotate("d")])
     assert (done.annotators, done.regions, done.marked) == (4, 3, 48)
-    nothing = rendered([said("a"), said("b")])
+    nothing = render([annotate("a"), annotate("b")])
     assert (nothing.annotators, nothing.regions, nothing.marked) == (0, 0, 0)
     assert not nothing.map.any()
 
 
 def test_area_is_that_of_the_union_whatever_the_rule() -> None:
-    assert rendered(THREE, aggregate="intersection").marked == 48
-    assert rendered([said("a", LEFT, LEFT)]).marked == 24
+    assert render(THREE, aggregate="intersection").marked == 48
+    assert render([annotate("a", LEFT, LEFT)]).marked == 24
     # Half-covered pixels are above zero: 1.5 columns touch two.
-    thin = said("a", region(0, 0, 1.5, 6))
-    assert rendered([thin], antialias=4).marked == 12
-    assert row([thin], antialias=4)[:3] == [255, 128, 0]
-    assert row([thin])[:3] == [255, 0, 0]  # the centre of column 1 lies on the right edge: out
+    thin = annotate("a", make_region(0, 0, 1.5, 6))
+    assert render([thin], antialias=4).marked == 12
+    assert render_first_row([thin], antialias=4)[:3] == [255, 128, 0]
+    assert render_first_row([thin])[:3] == [
+        255,
+        0,
+        0,
+    ]  # the centre of column 1 lies on the right edge: out
 
 
 def test_one_annotator_in_several_records_is_one() -> None:
-    assert row([said("a", LEFT), said("a", RIGHT), said("b", LEFT)]) == [255] * 4 + [128] * 4
+    assert (
+        render_first_row([annotate("a", LEFT), annotate("a", RIGHT), annotate("b", LEFT)])
+        == [255] * 4 + [128] * 4
+    )
 
 
 def test_those_who_marked_nothing_count_in_the_mean() -> None:
-    assert row([said("a", LEFT), said("b")]) == [128] * 4 + [0] * 4
+    assert render_first_row([annotate("a", LEFT), annotate("b")]) == [128] * 4 + [0] * 4
 
 
 def test_only_correct() -> None:
     judged = [replace(one, correct=k) for one, k in zip(THREE, (True, False, None), strict=True)]
-    done = rendered(judged, only_correct=True)
+    done = render(judged, only_correct=True)
     assert done.annotators == 1
     assert done.map[0].tolist() == [255] * 4 + [0] * 4
 
 
 def test_weights_by_time() -> None:
-    timed = [said("a", LEFT, seconds=3.0), said("b", RIGHT, seconds=1.0)]
-    assert row(timed, time_weight="longer") == [191] * 4 + [64] * 4
-    assert row(timed, time_weight="shorter") == [64] * 4 + [191] * 4
+    timed = [annotate("a", LEFT, seconds=3.0), annotate("b", RIGHT, seconds=1.0)]
+    assert render_first_row(timed, time_weight="longer") == [191] * 4 + [64] * 4
+    assert render_first_row(timed, time_weight="shorter") == [64] * 4 + [191] * 4
     with pytest.raises(UserError, match="annotator `c` states no annotation time"):
-        rendered([*timed, said("c", LEFT)], time_weight="longer")
+        render([*timed, annotate("c", LEFT)], time_weight="longer")
 
 
 def test_labels_and_their_weights() -> None:
-    both = [said("a", region(0, 0, 4, 6, "eye"), region(2, 0, 4, 6, "mouth"))]
-    assert row(both, labels=["mouth"]) == [0, 0, 255, 255, 255, 255, 0, 0]
+    both = [annotate("a", make_region(0, 0, 4, 6, "eye"), make_region(2, 0, 4, 6, "mouth"))]
+    assert render_first_row(both, labels=["mouth"]) == [0, 0, 255, 255, 255, 255, 0, 0]
     # Where regions overlap the higher weight holds.
-    assert row(both, weights={"eye": 0.4}) == [102, 102, 255, 255, 255, 255, 0, 0]
+    assert render_first_row(both, weights={"eye": 0.4}) == [102, 102, 255, 255, 255, 255, 0, 0]
     part = Region((Shape("polygon", LEFT.shapes[0].points, label="eye"),))
-    assert rendered([said("a", part)], labels=["eye"]).regions == 1
-    assert rendered([said("a", part)], labels=["nose"]).annotators == 0
+    assert render([annotate("a", part)], labels=["eye"]).regions == 1
+    assert render([annotate("a", part)], labels=["nose"]).annotators == 0
 
 
 def test_blur_equals_the_gaussian_and_its_units() -> None:
     size = (40, 30)
-    square = Annotation("a.jpg", size, (region(10, 10, 8, 4),))
+    square = Annotation("a.jpg", size, (make_region(10, 10, 8, 4),))
     plain = np.zeros((30, 40))
     plain[10:14, 10:18] = 1
     for recipe, sigma in (
@@ -131,16 +138,19 @@ def test_blur_equals_the_gaussian_and_its_units() -> None:
 def test_ready_maps_are_combined_like_regions() -> None:
     heat = np.zeros((6, 8), dtype=np.float32)
     heat[:, :2], heat[:, 2] = 0.5, 0.01
-    ready = said("a", heat=heat)
-    assert row([ready]) == [128, 128, 3, 0, 0, 0, 0, 0]
-    assert row([ready], threshold=0.02) == [128, 128, 0, 0, 0, 0, 0, 0]
-    assert row([ready, said("b", RIGHT)], aggregate="union") == [128, 128, 3, 0] + [255] * 4
-    done = rendered([ready])
+    ready = annotate("a", heat=heat)
+    assert render_first_row([ready]) == [128, 128, 3, 0, 0, 0, 0, 0]
+    assert render_first_row([ready], threshold=0.02) == [128, 128, 0, 0, 0, 0, 0, 0]
+    assert (
+        render_first_row([ready, annotate("b", RIGHT)], aggregate="union")
+        == [128, 128, 3, 0] + [255] * 4
+    )
+    done = render([ready])
     assert (done.annotators, done.regions, done.marked) == (1, 0, 18)
     small = replace(ready, heat=np.ones((3, 4), dtype=np.float32))
     with pytest.raises(UserError, match="the map has 4 x 3 pixels"):
-        rendered([small])
-    assert row([small], on_size="scale") == [255] * 8
+        render([small])
+    assert render_first_row([small], on_size="scale") == [255] * 8
 
 
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))

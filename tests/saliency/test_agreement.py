@@ -14,7 +14,7 @@ from cyborg.cli import main
 from cyborg.saliency.agreement import compare_maps
 
 
-def phantom(*marks: tuple[str, str, list[list[float]] | None]) -> dict[str, Any]:
+def make_phantom(*marks: tuple[str, str, list[list[float]] | None]) -> dict[str, Any]:
     """Image, annotator, polygon (or nothing marked), all of 12 x 10 pixels."""
     images: dict[str, list] = {}
     for image, annotator, polygon in marks:
@@ -37,24 +37,24 @@ def phantom(*marks: tuple[str, str, list[list[float]] | None]) -> dict[str, Any]
     }
 
 
-def put(path: Path, value: Any) -> Path:
+def write_json(path: Path, value: Any) -> Path:
     path.write_text(json.dumps(value))
     return path
 
 
-def square(x: float) -> list[list[float]]:
+def make_square(x: float) -> list[list[float]]:
     return [[x, 2], [x + 4, 2], [x + 4, 6], [x, 6]]
 
 
 def test_agreement_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    export = put(
+    export = write_json(
         tmp_path / "export.json",
-        phantom(
-            ("a.png", "p", square(0)),
-            ("a.png", "q", square(2)),  # half of each is shared
-            ("b.png", "p", square(0)),
-            ("b.png", "q", square(0)),  # the same
-            ("c.png", "p", square(0)),  # one annotator: left out
+        make_phantom(
+            ("a.png", "p", make_square(0)),
+            ("a.png", "q", make_square(2)),  # half of each is shared
+            ("b.png", "p", make_square(0)),
+            ("b.png", "q", make_square(0)),  # the same
+            ("c.png", "p", make_square(0)),  # one annotator: left out
         ),
     )
     assert main(["agreement", str(export), "--out", str(tmp_path / "agree.csv")]) == 0
@@ -91,6 +91,6 @@ def test_agreement_of_three_and_of_nothing() -> None:
 
 
 def test_agreement_needs_two(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    export = put(tmp_path / "export.json", phantom(("a.png", "p", square(0))))
+    export = write_json(tmp_path / "export.json", make_phantom(("a.png", "p", make_square(0))))
     assert main(["agreement", str(export)]) == 2
     assert "no image that two annotators marked" in capsys.readouterr().err

@@ -16,14 +16,17 @@ from cyborg.saliency.annotation import Annotation
 PIXELS = GazeRecipe(unit="pixels", sigma=2.0)
 
 
-def looked(
+def make_viewer(
     name: str, *points: tuple[float, float, float], size: tuple[int, int] = (40, 30)
 ) -> Annotation:
     return Annotation("a.jpg", size, annotator=name, fixations=np.array(points).reshape(-1, 3))
 
 
 def test_density_is_a_sum_of_gaussians_with_maximum_one() -> None:
-    people = [looked("a", (10.5, 8.5, 0.3)), looked("b", (30.2, 20.9, 0.1), (10.5, 8.5, 0.2))]
+    people = [
+        make_viewer("a", (10.5, 8.5, 0.3)),
+        make_viewer("b", (30.2, 20.9, 0.1), (10.5, 8.5, 0.2)),
+    ]
     done = render_map(people, (40, 30), MapRecipe(gaze=PIXELS), "f")
     y, x = np.mgrid[:30, :40] + 0.5
 
@@ -62,25 +65,25 @@ def test_units_of_gaze() -> None:
 
 def test_fixations_are_filtered_in_order() -> None:
     points = [(5, 5, 0.3), (6, 6, 0.05), (math.nan, 1, 0.2), (7, 7, 0.4), (99, 7, 0.4), (8, 8, 0.5)]
-    everything = looked("a", *points)
+    everything = make_viewer("a", *points)
 
-    def kept(**changes: object) -> list[float]:
+    def select_columns(**changes: object) -> list[float]:
         recipe = PIXELS.model_copy(update=changes)
         return gaze.select_fixations(everything, (40, 30), recipe, "f")[:, 0].tolist()
 
-    assert kept() == [5, 6, 7, 8]
-    assert kept(drop_first=1) == [6, 7, 8]
-    assert kept(minimum=0.1) == [5, 7, 8]
-    assert kept(only_first=3) == [5, 6, 7]
-    assert kept(drop_first=1, only_first=2, minimum=0.1) == [7]
-    unknown = looked("a", (5, 5, math.nan))
+    assert select_columns() == [5, 6, 7, 8]
+    assert select_columns(drop_first=1) == [6, 7, 8]
+    assert select_columns(minimum=0.1) == [5, 7, 8]
+    assert select_columns(only_first=3) == [5, 6, 7]
+    assert select_columns(drop_first=1, only_first=2, minimum=0.1) == [7]
+    unknown = make_viewer("a", (5, 5, math.nan))
     with pytest.raises(UserError, match="without a duration"):
         gaze.select_fixations(
             unknown, (40, 30), PIXELS.model_copy(update={"minimum": 0.1}), "place"
         )
 
 
-def recording() -> np.ndarray:
+def make_recording() -> np.ndarray:
     """100 Hz: 0.3 s at (10, 10), a saccade of 3 samples, 0.2 s at (30, 20), loss, 0.05 s there."""
     still = [(10.0, 10.0)] * 31
     jump = [(15.0, 12.5), (20.0, 15.0), (25.0, 17.5)]
@@ -93,21 +96,21 @@ def recording() -> np.ndarray:
 
 def test_velocity_and_dispersion_find_the_same_fixations() -> None:
     for found in (
-        gaze.find_fixations_by_velocity(recording(), 200.0, 0.1),
-        gaze.find_fixations_by_dispersion(recording(), 4.0, 0.1),
+        gaze.find_fixations_by_velocity(make_recording(), 200.0, 0.1),
+        gaze.find_fixations_by_dispersion(make_recording(), 4.0, 0.1),
     ):
         assert np.allclose(found[:, :2], [[10, 10], [30, 20]], atol=0.01)
         assert found[:, 2] == pytest.approx([0.3, 0.2], abs=0.011)
-    assert len(gaze.find_fixations_by_velocity(recording(), 200.0, 0.04)) == 3
-    assert len(gaze.find_fixations_by_dispersion(recording(), 4.0, 0.04)) == 3
-    assert len(gaze.find_fixations_by_velocity(recording(), 1e-3, 0.5)) == 0
-    backwards = recording()[::-1]
+    assert len(gaze.find_fixations_by_velocity(make_recording(), 200.0, 0.04)) == 3
+    assert len(gaze.find_fixations_by_dispersion(make_recording(), 4.0, 0.04)) == 3
+    assert len(gaze.find_fixations_by_velocity(make_recording(), 1e-3, 0.5)) == 0
+    backwards = make_recording()[::-1]
     with pytest.raises(UserError, match="time does not increase"):
         gaze.find_fixations_by_velocity(backwards, 200.0, 0.1)
 
 
 def test_raw_samples_become_a_map() -> None:
-    raw = Annotation("a.jpg", (40, 30), annotator="a", samples=recording())
+    raw = Annotation("a.jpg", (40, 30), annotator="a", samples=make_recording())
     recipe = GazeRecipe(unit="pixels", sigma=1.0, velocity=200.0)
     done = render_map([raw], (40, 30), MapRecipe(gaze=recipe), "f")
     assert done.regions == 2
@@ -119,7 +122,7 @@ def test_hdbscan_leaves_out_stray_fixations() -> None:
     rng = np.random.default_rng(1)
     cluster = [(*rng.normal((10, 10), 0.5), 0.2) for _ in range(30)]
     other = [(*rng.normal((18, 12), 0.5), 0.2) for _ in range(30)]
-    people = [looked("a", *cluster, (38.0, 2.0, 0.2)), looked("b", *other)]
+    people = [make_viewer("a", *cluster, (38.0, 2.0, 0.2)), make_viewer("b", *other)]
     plain = render_map(people, (40, 30), MapRecipe(gaze=PIXELS), "f")
     assert plain.map[2, 38] > 0
     recipe = PIXELS.model_copy(update={"denoise": "hdbscan", "cluster": 5})

@@ -14,7 +14,7 @@ from cyborg.saliency.fill import fill_shape
 from cyborg.saliency.granularity import find_convex_hull, select_granularity
 
 
-def area(shapes: tuple[Shape, ...], width: float = 0.0) -> int:
+def count_pixels(shapes: tuple[Shape, ...], width: float = 0.0) -> int:
     mask = np.zeros((30, 30), dtype=bool)
     for shape in shapes:
         fill_shape(mask, shape, width)
@@ -24,16 +24,16 @@ def area(shapes: tuple[Shape, ...], width: float = 0.0) -> int:
 def test_granularities_of_an_l_shaped_region() -> None:
     points = ((2.0, 2.0), (12.0, 2.0), (12.0, 6.0), (6.0, 6.0), (6.0, 12.0), (2.0, 12.0))
     region = Region((Shape("polygon", points),), "part")
-    assert area(select_granularity(region, "area")) == 40 + 24
-    assert area(select_granularity(region, "box")) == 100
+    assert count_pixels(select_granularity(region, "area")) == 40 + 24
+    assert count_pixels(select_granularity(region, "box")) == 100
     # The hull adds the triangle between (12, 6) and (6, 12), half of 36; centres on its edge stay.
-    assert area(select_granularity(region, "hull")) == pytest.approx(64 + 18, abs=3)
+    assert count_pixels(select_granularity(region, "hull")) == pytest.approx(64 + 18, abs=3)
     assert select_granularity(region, "fine") == ()
     outline = select_granularity(region, "outline", 2.0)
     assert [shape.kind for shape in outline] == ["line"]
-    assert area(outline) == pytest.approx(2 * 40, abs=8)
+    assert count_pixels(outline) == pytest.approx(2 * 40, abs=8)
     strokes = Region((Shape("line", ((3, 3), (9, 3))), Shape("polygon", points)))
-    assert area(select_granularity(strokes, "fine"), 2.0) > 0
+    assert count_pixels(select_granularity(strokes, "fine"), 2.0) > 0
 
 
 def test_granularities_of_masks_equal_those_of_the_same_polygon() -> None:
@@ -44,10 +44,12 @@ def test_granularities_of_masks_equal_those_of_the_same_polygon() -> None:
     points = ((2.0, 2.0), (12.0, 2.0), (12.0, 6.0), (6.0, 6.0), (6.0, 12.0), (2.0, 12.0))
     polygon = Region((Shape("polygon", points),))
     for kind in ("area", "box", "hull"):
-        assert area(select_granularity(mask, kind)) == area(select_granularity(polygon, kind))
+        assert count_pixels(select_granularity(mask, kind)) == count_pixels(
+            select_granularity(polygon, kind)
+        )
     ring, drawn = (
-        area(select_granularity(mask, "outline", 2.0)),
-        area(select_granularity(polygon, "outline", 2.0)),
+        count_pixels(select_granularity(mask, "outline", 2.0)),
+        count_pixels(select_granularity(polygon, "outline", 2.0)),
     )
     assert ring == pytest.approx(drawn, abs=6)
 

@@ -11,33 +11,33 @@ from cyborg.common.errors import UserError
 from cyborg.saliency.match import Candidate, ImageMatcher, find_image
 
 
-def candidates(*paths: str) -> list[Candidate]:
+def make_candidates(*paths: str) -> list[Candidate]:
     return [Candidate(path, path, f"data/raw/set/{path}") for path in paths]
 
 
 def test_names_are_matched_by_path_then_name_then_stem() -> None:
     known = ImageMatcher(
-        candidates("a/1.jpg", "b/1.jpg", "b/2.png", "c/x_000042.jpg"), {"f" * 64: "b/2.png"}
+        make_candidates("a/1.jpg", "b/1.jpg", "b/2.png", "c/x_000042.jpg"), {"f" * 64: "b/2.png"}
     )
 
-    def found(name: str) -> str | None:
+    def find_key(name: str) -> str | None:
         return known.match_name(name, "file")
 
-    assert found("a/1.jpg") == "a/1.jpg"
-    assert found("photos\\b\\1.jpg") == "b/1.jpg"
-    assert found("file:///data/me/b/1.jpg") == "b/1.jpg"
-    assert found("elsewhere/2.png") == "b/2.png"
-    assert found("2") == "b/2.png"
-    assert found("2.jpeg") == "b/2.png"
-    assert found("42") == "c/x_000042.jpg"
-    assert found("f" * 64) == "b/2.png"
-    assert found("../../etc/passwd") is None
+    assert find_key("a/1.jpg") == "a/1.jpg"
+    assert find_key("photos\\b\\1.jpg") == "b/1.jpg"
+    assert find_key("file:///data/me/b/1.jpg") == "b/1.jpg"
+    assert find_key("elsewhere/2.png") == "b/2.png"
+    assert find_key("2") == "b/2.png"
+    assert find_key("2.jpeg") == "b/2.png"
+    assert find_key("42") == "c/x_000042.jpg"
+    assert find_key("f" * 64) == "b/2.png"
+    assert find_key("../../etc/passwd") is None
     with pytest.raises(UserError, match=r"may be the image `a/1.jpg` or `b/1.jpg`"):
-        found("1.jpg")
+        find_key("1.jpg")
 
 
 def test_folders_of_other_sets_are_told_apart() -> None:
-    known = ImageMatcher(candidates("1.jpg", "2.jpg", "deep/1.jpg", "deep/deep/1.jpg"))
+    known = ImageMatcher(make_candidates("1.jpg", "2.jpg", "deep/1.jpg", "deep/deep/1.jpg"))
     # The folder of the set itself agrees, so a name with another folder is of another set.
     names = ["set/1.jpg", "set/2.jpg", "other/1.jpg", "other/2.jpg", "deep/1.jpg"]
     assert known.match_names(names, "file") == {
@@ -55,7 +55,7 @@ def test_folders_of_other_sets_are_told_apart() -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_several_names_the_best_is_taken_in_any_order(order: int) -> None:
-    known = ImageMatcher(candidates("a/1.jpg"))
+    known = ImageMatcher(make_candidates("a/1.jpg"))
     # The first two fit equally well; the third fits better than both.
     names = ["a/1.bmp", "a/1.png", "a/1.jpg"][::order]
     assert known.match_names(names, "file") == {"a/1.jpg": "a/1.jpg"}

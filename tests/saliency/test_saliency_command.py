@@ -25,7 +25,7 @@ ANNOTATIONS = SHARED / "data" / "annotations"
 BOX = [3, 2, 9, 2, 9, 5, 3, 5]
 
 
-def coco(*names: str, size: tuple[int, int] | None = (12, 10)) -> dict[str, Any]:
+def make_coco(*names: str, size: tuple[int, int] | None = (12, 10)) -> dict[str, Any]:
     stated = {"width": size[0], "height": size[1]} if size else {}
     return {
         "images": [{"id": k, "file_name": name} | stated for k, name in enumerate(names)],
@@ -37,37 +37,37 @@ def coco(*names: str, size: tuple[int, int] | None = (12, 10)) -> dict[str, Any]
     }
 
 
-def put(path: Path, value: Any) -> Path:
+def write_json(path: Path, value: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value))
     return path
 
 
-def image(path: Path, size: tuple[int, int] = (12, 10), **options: Any) -> Path:
+def write_image(path: Path, size: tuple[int, int] = (12, 10), **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (90, 120, 150)).save(path, **options)
     return path
 
 
-def summary(out: Path) -> list[list[str]]:
+def read_summary(out: Path) -> list[list[str]]:
     with (out / "summary.csv").open(newline="") as handle:
         return list(csv.reader(handle))
 
 
-def run(*arguments: Any) -> int:
+def run_saliency(*arguments: Any) -> int:
     return main(["saliency", *(str(a) for a in arguments)])
 
 
-def tree(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
 
 
 def test_maps_and_summary(tmp_path: Path) -> None:
-    export = put(tmp_path / "export", coco("dir/a.jpg", "b.v2.png"))
+    export = write_json(tmp_path / "export", make_coco("dir/a.jpg", "b.v2.png"))
     out = tmp_path / "out"
-    assert run(export, "--out", out) == 0
-    assert tree(out) == ["a.png", "b.v2.png", "summary.csv"]
-    assert summary(out) == [
+    assert run_saliency(export, "--out", out) == 0
+    assert list_files(out) == ["a.png", "b.v2.png", "summary.csv"]
+    assert read_summary(out) == [
         ["image", "width", "height", "annotators", "regions", "area"],
         ["b.v2.png", "12", "10", "1", "1", "18"],
         ["dir/a.jpg", "12", "10", "1", "1", "18"],
@@ -78,39 +78,39 @@ def test_maps_and_summary(tmp_path: Path) -> None:
     assert set(np.unique(value)) == {0, 255}
     # Again over its own results: the same bytes.
     before = {p.name: p.read_bytes() for p in out.iterdir()}
-    assert run(export, "--out", out) == 0
+    assert run_saliency(export, "--out", out) == 0
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 
 
 def test_sizes_come_from_the_images_where_the_file_states_none(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    export = put(tmp_path / "export", coco("a.jpg", "gone.jpg", size=None))
-    assert run(export, "--out", tmp_path / "out") == 2
+    export = write_json(tmp_path / "export", make_coco("a.jpg", "gone.jpg", size=None))
+    assert run_saliency(export, "--out", tmp_path / "out") == 2
     assert "give the folder of the images with --images" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    image(tmp_path / "images/deep/a.png", (30, 20))
-    assert run(export, "--out", tmp_path / "out", "--images", tmp_path / "images") == 0
-    assert summary(tmp_path / "out")[1:] == [["a.jpg", "30", "20", "1", "1", "18"]]
+    write_image(tmp_path / "images/deep/a.png", (30, 20))
+    assert run_saliency(export, "--out", tmp_path / "out", "--images", tmp_path / "images") == 0
+    assert read_summary(tmp_path / "out")[1:] == [["a.jpg", "30", "20", "1", "1", "18"]]
     assert "1 images left out" in capsys.readouterr().err
 
 
 def test_exif_rotation_is_refused_or_applied(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # stored lying, displayed upright
-    image(tmp_path / "images/a.jpg", (10, 12), exif=exif)
-    upright = put(tmp_path / "upright", coco("a.jpg"))
-    assert run(upright, "--images", tmp_path / "images", "--out", tmp_path / "o") == 0
-    lying = put(tmp_path / "lying", coco("a.jpg", size=(10, 12)))
-    assert run(lying, "--images", tmp_path / "images", "--out", tmp_path / "p") == 2
+    write_image(tmp_path / "images/a.jpg", (10, 12), exif=exif)
+    upright = write_json(tmp_path / "upright", make_coco("a.jpg"))
+    assert run_saliency(upright, "--images", tmp_path / "images", "--out", tmp_path / "o") == 0
+    lying = write_json(tmp_path / "lying", make_coco("a.jpg", size=(10, 12)))
+    assert run_saliency(lying, "--images", tmp_path / "images", "--out", tmp_path / "p") == 2
     assert "EXIF" in capsys.readouterr().err
     assert not (tmp_path / "p").exists()
 
 
 def test_equal_stems_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    export = put(tmp_path / "export", coco("a/1.jpg", "b/1.jpg", "c.jpg", "C.png"))
-    assert run(export, "--out", tmp_path / "out") == 0
-    assert tree(tmp_path / "out") == [
+    export = write_json(tmp_path / "export", make_coco("a/1.jpg", "b/1.jpg", "c.jpg", "C.png"))
+    assert run_saliency(export, "--out", tmp_path / "out") == 0
+    assert list_files(tmp_path / "out") == [
         "C.png.png",
         "a_1.jpg.png",
         "b_1.jpg.png",
@@ -118,8 +118,8 @@ def test_equal_stems_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixtur
         "summary.csv",
     ]
     assert "4 images share their stem" in capsys.readouterr().err
-    clash = put(tmp_path / "clash", coco("a/1.jpg", "b/1.jpg", "a_1.jpg.png"))
-    assert run(clash, "--out", tmp_path / "again") == 2
+    clash = write_json(tmp_path / "clash", make_coco("a/1.jpg", "b/1.jpg", "a_1.jpg.png"))
+    assert run_saliency(clash, "--out", tmp_path / "again") == 2
     assert not (tmp_path / "again").exists()
 
 
@@ -136,24 +136,30 @@ def test_equal_stems_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_nothing_is_written_outside(tmp_path: Path, name: str) -> None:
-    export = put(tmp_path / "in/export", coco(name))
-    assert run(export, "--out", tmp_path / "in/out") == 0
-    assert tree(tmp_path) == ["in", "in/export", "in/out", "in/out/evil.png", "in/out/summary.csv"]
-    assert summary(tmp_path / "in/out")[1][0] == name
+    export = write_json(tmp_path / "in/export", make_coco(name))
+    assert run_saliency(export, "--out", tmp_path / "in/out") == 0
+    assert list_files(tmp_path) == [
+        "in",
+        "in/export",
+        "in/out",
+        "in/out/evil.png",
+        "in/out/summary.csv",
+    ]
+    assert read_summary(tmp_path / "in/out")[1][0] == name
 
 
 @pytest.mark.parametrize("name", ["..", "/", "a/..", ".", "x" * 300, " "])
 def test_names_that_are_none_are_refused(tmp_path: Path, name: str) -> None:
-    export = put(tmp_path / "export", coco(name))
-    assert run(export, "--out", tmp_path / "out") == 2
-    assert tree(tmp_path) == ["export"]
+    export = write_json(tmp_path / "export", make_coco(name))
+    assert run_saliency(export, "--out", tmp_path / "out") == 2
+    assert list_files(tmp_path) == ["export"]
 
 
 def test_file_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "maps").mkdir()
     Image.new("L", (4, 3)).save(tmp_path / "map.png")
     (tmp_path / "map.png").rename(os.fsdecode(bytes(tmp_path / "maps") + b"/a\xff.png"))
-    assert run(tmp_path / "maps", "--out", tmp_path / "out") == 2
+    assert run_saliency(tmp_path / "maps", "--out", tmp_path / "out") == 2
     assert not (tmp_path / "out").exists()
 
 
@@ -162,38 +168,47 @@ def test_a_link_in_out_is_replaced_not_followed(tmp_path: Path) -> None:
     victim.write_text("mine")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.png").symlink_to(victim)
-    assert run(put(tmp_path / "export", coco("a.jpg")), "--out", tmp_path / "out") == 0
+    assert (
+        run_saliency(write_json(tmp_path / "export", make_coco("a.jpg")), "--out", tmp_path / "out")
+        == 0
+    )
     assert victim.read_text() == "mine"
     assert not (tmp_path / "out/a.png").is_symlink()
 
 
 def test_failure_leaves_earlier_maps(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert run(put(tmp_path / "export", coco("a.jpg")), "--out", out) == 0
+    assert run_saliency(write_json(tmp_path / "export", make_coco("a.jpg")), "--out", out) == 0
     before = {p.name: p.read_bytes() for p in out.iterdir()}
-    bad = coco("a.jpg", "b.jpg")
+    bad = make_coco("a.jpg", "b.jpg")
     bad["annotations"][1]["segmentation"] = [[0, 0, 500, 0, 500, 9]]
-    assert run(put(tmp_path / "bad", bad), "--out", out) == 2
+    assert run_saliency(write_json(tmp_path / "bad", bad), "--out", out) == 2
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
-    assert run(put(tmp_path / "export", coco("a.jpg")), "--out", tmp_path / "out") == 2
+    assert (
+        run_saliency(write_json(tmp_path / "export", make_coco("a.jpg")), "--out", tmp_path / "out")
+        == 2
+    )
 
 
 def test_out_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "out").write_text("mine")
-    assert run(put(tmp_path / "export", coco("a.jpg")), "--out", tmp_path / "out") == 2
+    assert (
+        run_saliency(write_json(tmp_path / "export", make_coco("a.jpg")), "--out", tmp_path / "out")
+        == 2
+    )
     assert "cannot be written" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_settings_and_recipes_of_params(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    export = put(tmp_path / "export", coco("a.jpg"))
+    export = write_json(tmp_path / "export", make_coco("a.jpg"))
     assert (
-        run(
+        run_saliency(
             export,
             "--out",
             tmp_path / "out",
@@ -216,49 +231,54 @@ def test_settings_and_recipes_of_params(tmp_path: Path, capsys: pytest.CaptureFi
         ("blur.x=1", "blur"),
         ("gaze.sigm=1", "did you mean `sigma`"),
     ):
-        assert run(export, "--out", tmp_path / "no", "--set", setting) == 2
+        assert run_saliency(export, "--out", tmp_path / "no", "--set", setting) == 2
         assert text in capsys.readouterr().err
     with pytest.raises(UserError, match="is not a map set"):
         read_recipe(shipped, "humans", [])
 
 
 def test_preview_shows_image_map_and_overlay(tmp_path: Path) -> None:
-    export = put(tmp_path / "export", coco("a.jpg", "b.jpg"))
-    image(tmp_path / "images/a.jpg")
-    assert run(export, "--out", tmp_path / "out", "--images", tmp_path / "images", "--preview") == 0
-    assert tree(tmp_path / "out") == ["a.png", "b.png", "preview.jpg", "summary.csv"]
+    export = write_json(tmp_path / "export", make_coco("a.jpg", "b.jpg"))
+    write_image(tmp_path / "images/a.jpg")
+    assert (
+        run_saliency(
+            export, "--out", tmp_path / "out", "--images", tmp_path / "images", "--preview"
+        )
+        == 0
+    )
+    assert list_files(tmp_path / "out") == ["a.png", "b.png", "preview.jpg", "summary.csv"]
     sheet = np.asarray(Image.open(tmp_path / "out/preview.jpg").convert("RGB")).astype(int)
     assert np.abs(sheet[24, 10] - (90, 120, 150)).max() < 12  # the image, at its own size
 
 
 def test_formats_are_found_or_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert run(tmp_path / "none", "--out", tmp_path / "out") == 2
+    assert run_saliency(tmp_path / "none", "--out", tmp_path / "out") == 2
     odd = tmp_path / "odd.txt"
     odd.write_text("nothing of the kind")
-    assert run(odd, "--out", tmp_path / "out") == 2
+    assert run_saliency(odd, "--out", tmp_path / "out") == 2
     err = capsys.readouterr().err
     assert "no annotation format" in err
     assert "coco" in err
     assert "--format" in err
-    assert run(odd, "--format", "coc", "--out", tmp_path / "out") == 2
+    assert run_saliency(odd, "--format", "coc", "--out", tmp_path / "out") == 2
     assert "did you mean `coco`" in capsys.readouterr().err
-    assert run(odd, "--format", "coco", "--out", tmp_path / "out") == 2
+    assert run_saliency(odd, "--format", "coco", "--out", tmp_path / "out") == 2
     assert "not valid JSON" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_folders_are_read_file_by_file(tmp_path: Path) -> None:
     folder = tmp_path / "export"
-    put(folder / "one/a.json", coco("a.jpg"))
-    put(folder / "two/a.json", coco("a.jpg"))
-    image(folder / "a.jpg")
+    write_json(folder / "one/a.json", make_coco("a.jpg"))
+    write_json(folder / "two/a.json", make_coco("a.jpg"))
+    write_image(folder / "a.jpg")
     (folder / "README.txt").write_text("drawn in spring")
     found = list(read_annotations(folder))
     assert [a.annotator for a in found] == ["one/a.json", "two/a.json"]
     (folder / "two/b.json").write_text('{"images": [{"id"')
     with pytest.raises(UserError, match="is not in format coco like its neighbours"):
         list(read_annotations(folder))
-    put(folder / "two/b.json", {"format": "phantom", "version": 1, "images": []})
+    write_json(folder / "two/b.json", {"format": "phantom", "version": 1, "images": []})
     with pytest.raises(UserError, match="in several formats: coco, phantom"):
         list(read_annotations(folder))
     assert list(read_annotations(folder, "phantom")) == []
@@ -283,8 +303,8 @@ def test_real_gaze_and_its_agreement(tmp_path: Path) -> None:
     if not folder.is_dir():
         pytest.skip("the shared annotation samples are not on this machine")
     file = folder / "fixations_train2014examples.json"
-    assert run(file, "--images", folder / "images", "--out", tmp_path / "out") == 0
-    rows = summary(tmp_path / "out")[1:]
+    assert run_saliency(file, "--images", folder / "images", "--out", tmp_path / "out") == 0
+    rows = read_summary(tmp_path / "out")[1:]
     assert len(rows) == 6
     for name, width, height, *_ in rows:
         value = np.asarray(Image.open(tmp_path / "out" / f"{Path(name).stem}.png"))

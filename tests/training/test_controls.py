@@ -29,8 +29,8 @@ def control(request):
     return CONTROLS.find(request.param).change
 
 
-def test_the_controls_are_those_documented():
-    assert NAMES == ["blobs", "centre", "displaced", "inverted", "shuffled"]
+def test_the_family_has_the_usual_controls():
+    assert {"blobs", "centre", "displaced", "inverted", "shuffled"} <= set(NAMES)
 
 
 def test_same_seed_same_maps_of_same_form(control):

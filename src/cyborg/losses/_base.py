@@ -1,4 +1,4 @@
-"""Define what a loss is, and the parts that several losses share."""
+"""Define the record of a loss, and the terms that several losses share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Loss:
     options: its options in params.yaml. Each field is a keyword of the function, and states one
     or more other valid values as `Field(examples=[…])`. A test checks that each of them changes
     the loss.
-    extras: what the function needs besides. It is given under the same name.
+    extras: further arguments of the function, given under the same names.
         `images`: the network's normalised input [B,3,S,S], which requires its gradient.
         `network`: a function of such images that returns logits and features.
         `sample_weight`: one positive number per sample [B], NaN if none is known.

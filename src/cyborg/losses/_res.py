@@ -1,4 +1,4 @@
-"""Compute what RES-G and RES-L share: pixel labels from human maps, and the robust distance.
+"""Compute the shared parts of RES-G and RES-L: pixel labels, and the robust distance.
 
 Source: Gao et al., RES: A Robust Framework for Guiding Visual Explanation, KDD 2022,
 arXiv 2206.13413, with the code YuyangGao/RES, RES.py. That code loops over samples and pixels. Here
@@ -7,10 +7,38 @@ each loop is one tensor expression with the same result, and tests compare both.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from cyborg.common.schema import Parameters
 from cyborg.models.cam import normalise_maps
+
+
+class RobustOptions(Parameters):
+    """Options of both losses."""
+
+    strength: float = Field(1.0, ge=0, description="weight of the explanation loss", examples=[3.0])
+    eta: float = Field(
+        0.0,
+        ge=0,
+        description="distance that is forgiven (0.1 in the sample script)",
+        examples=[0.2],
+    )
+    threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of a map's highest value from which a pixel is marked",
+        examples=[0.9],
+    )
+    negative: Literal["unknown", "avoid"] = Field(
+        "avoid",
+        description="label of unmarked pixels: unknown, or not to be looked at",
+        examples=["unknown"],
+    )
 
 
 def label_pixels(human: Tensor, threshold: float, negative: str) -> Tensor:

@@ -40,7 +40,7 @@ class Options(Parameters):
     beta: float = Field(
         0.0,
         ge=0,
-        description="weight of the distance from human maps; 0 is entropy alone",
+        description="weight of the distance from human maps, 0 for entropy alone",
         examples=[0.7],
     )
     gamma: float = Field(

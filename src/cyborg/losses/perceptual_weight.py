@@ -43,7 +43,7 @@ class Options(Parameters):
         1.0,
         ge=0,
         le=1,
-        description="weight of cross-entropy against human maps; 1 is without maps",
+        description="weight of cross-entropy against human maps, 1 for none of them",
         examples=[0.3],
     )
     target: Literal["predicted", "true"] = Field(

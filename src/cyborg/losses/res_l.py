@@ -17,14 +17,10 @@ Differs from the source: as `res_g` does, in `negative`, in `threshold`, and in 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyborg.common.schema import Parameters
 from cyborg.losses._base import (
     Loss,
     LossOutput,
@@ -34,32 +30,12 @@ from cyborg.losses._base import (
     prepare_human_maps,
     resize_maps,
 )
-from cyborg.losses._res import label_pixels, robust_distance
+from cyborg.losses._res import RobustOptions, label_pixels, robust_distance
 from cyborg.models.cam import normalise_maps
 
 
-class Options(Parameters):
+class Options(RobustOptions):
     """Options of `res_l`."""
-
-    strength: float = Field(1.0, ge=0, description="weight of the explanation loss", examples=[3.0])
-    eta: float = Field(
-        0.0,
-        ge=0,
-        description="distance that is forgiven (0.1 in the sample script)",
-        examples=[0.2],
-    )
-    threshold: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="share of a map's highest value from which a pixel is marked",
-        examples=[0.9],
-    )
-    negative: Literal["unknown", "avoid"] = Field(
-        "avoid",
-        description="what unmarked pixels are: unknown, or not to be looked at",
-        examples=["unknown"],
-    )
 
 
 class Imputation(nn.Module):

@@ -42,7 +42,7 @@ class Options(Parameters):
     )
     per_pixel: bool = Field(
         False,
-        description="divide the squared gradients by the area where none should be",
+        description="divide the squared gradients by the area that should have none",
         examples=[True],
     )
 

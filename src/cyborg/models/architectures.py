@@ -38,8 +38,8 @@ class RegisteredNetwork:
 
 
 # Sources that several networks share.
-CYBORG = "Boyd et al., WACV 2023; code CVRL/CYBORG"
-MENTOR = "Boyd et al., MENTOR, arXiv 2310.19545; code CVRL/MENTOR"
+CYBORG = "Boyd et al., WACV 2023, code CVRL/CYBORG"
+MENTOR = "Boyd et al., MENTOR, arXiv 2310.19545, code CVRL/MENTOR"
 
 NETWORKS: dict[str, RegisteredNetwork] = {
     # Networks of the paper. The published training has the dropout of torchvision's Inception.
@@ -76,7 +76,7 @@ NETWORKS: dict[str, RegisteredNetwork] = {
     ),
     # Light networks: one with ImageNet weights from the package index, one trained from scratch.
     "efficientnet_lite0": RegisteredNetwork(
-        "tf_efficientnet_lite0.in1k", 160, "Tan and Le, EfficientNet, ICML 2019; lite: TensorFlow"
+        "tf_efficientnet_lite0.in1k", 160, "Tan and Le, EfficientNet, ICML 2019, lite: TensorFlow"
     ),
     "small_cnn": RegisteredNetwork(
         "", 112, "this project", module="cyborg.models.small_cnn", factory="SmallCNN"

@@ -64,7 +64,7 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self._tap = getattr(taps, tap) if tap else None
         self._channels_first = getattr(net, "output_fmt", None) not in ("NHWC",)
-        self._freeze(frozen, freeze_batch_norm)
+        self._freeze_parts(frozen, freeze_batch_norm)
         self.map_size: tuple[int, int] = (0, 0)
         self.class_names: tuple[str, ...] = ()
 
@@ -102,7 +102,7 @@ class Network(nn.Module):
             module.eval()
         return self
 
-    def _freeze(self, prefixes: tuple[str, ...], batch_norm: bool) -> None:
+    def _freeze_parts(self, prefixes: tuple[str, ...], batch_norm: bool) -> None:
         parameters = dict(self.net.named_parameters())
         for prefix in prefixes:
             chosen = [p for name, p in parameters.items() if _is_part_of(prefix, name)]

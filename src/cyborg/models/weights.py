@@ -19,7 +19,7 @@ State = dict[str, Tensor]
 
 # Values of `weights` that need no network access, for messages.
 ALTERNATIVES = (
-    "`weights` may be `package` (efficientnet_lite0: installed with this project), the path of a "
+    "`weights` may be `package` (efficientnet_lite0 alone, from a Python package), the path of a "
     ".safetensors or .pth file, or `none` (from the seed)"
 )
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 from dataclasses import dataclass
 
 import pandas as pd
 from jinja2 import Environment
-from PIL import Image
 
+from cyborg.common.decode import open_image
 from cyborg.common.families import SECTIONS
 from cyborg.config.experiment import Experiment
 from cyborg.results.cells import Results, TrainingEnvironment
@@ -25,7 +24,8 @@ class ReportContext:
     experiment: the parameters.
     results: the scores and what is known of the cells.
     baseline: the variant that others are compared with.
-    auc, comparisons, alignment, operating_points: rows of the CSV files of these names.
+    auc, comparisons, alignment, operating_points, classes, confusion: rows of the CSV files of
+        these names.
     baselines: AUCs of trivial classifiers, by test set and kind.
     figures: PNG files by name without suffix.
     environments: the environments that cells were trained in, each with its number of cells.
@@ -38,6 +38,8 @@ class ReportContext:
     comparisons: pd.DataFrame
     alignment: pd.DataFrame
     operating_points: pd.DataFrame
+    classes: pd.DataFrame
+    confusion: pd.DataFrame
     baselines: Baselines
     figures: dict[str, bytes]
     environments: list[tuple[TrainingEnvironment, int]]
@@ -139,7 +141,7 @@ def render_figure(context: ReportContext, name: str, caption: str) -> str:
     if name not in context.figures:
         return ""
     png = context.figures[name]
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+    with open_image(png, ("PNG",)) as image:
         # The page shows the figure at two thirds of its width in dots, so that it is sharp on
         # fine screens.
         width = image.width * 2 // 3

@@ -59,7 +59,7 @@ def augment_batch(
         pixels = torch.where(flip[:, None, None, None], images.flip(-1), images).float()
         human = torch.where(flip[:, None, None], maps.flip(-1), maps).float()
     if augmentation.colour:
-        pixels = _change_colours(pixels, brightness, contrast, saturation)
+        pixels = _adjust_colours(pixels, brightness, contrast, saturation)
     if (chosen := _select_rows(blurred < augmentation.blur, pixels)) is not None:
         low, high = BLUR_SIGMA
         pixels[chosen] = blur_images(
@@ -111,20 +111,20 @@ def _build_affine(flip: Tensor, zoom: Tensor, angle: Tensor, shift: Tensor) -> T
     return torch.cat([linear, offset[:, :, None]], 2)
 
 
-def _change_colours(
+def _adjust_colours(
     images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor
 ) -> Tensor:
-    """Change brightness, contrast (about the mean grey), and saturation (about its own grey)."""
+    """Adjust brightness, contrast (about the mean grey), and saturation (about its own grey)."""
 
-    def spread(values: Tensor) -> Tensor:
+    def broadcast_factor(values: Tensor) -> Tensor:
         return values.to(images.device)[:, None, None, None]
 
     weights = images.new_tensor(GREY)[:, None, None]
-    images = images * spread(brightness)
+    images = images * broadcast_factor(brightness)
     middle = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
-    images = middle + (images - middle) * spread(contrast)
+    images = middle + (images - middle) * broadcast_factor(contrast)
     grey = (images * weights).sum(1, keepdim=True)
-    return (grey + (images - grey) * spread(saturation)).clamp(0, 255)
+    return (grey + (images - grey) * broadcast_factor(saturation)).clamp(0, 255)
 
 
 def _select_rows(mask: Tensor, like: Tensor) -> Tensor | None:

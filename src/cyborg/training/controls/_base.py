@@ -1,4 +1,4 @@
-"""Define what a control is: a rule that replaces human maps with wrong ones, on purpose."""
+"""Define the record of a control: a rule that replaces human maps with wrong ones."""
 
 from __future__ import annotations
 
