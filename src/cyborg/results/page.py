@@ -21,7 +21,8 @@ class ReportContext:
     experiment: the parameters.
     results: the scores and what is known of the cells.
     baseline: the variant that others are compared with.
-    auc, comparisons, alignment, operating_points: rows of the CSV files of these names.
+    auc, comparisons, alignment, operating_points, classes, confusion: rows of the CSV files of
+        these names.
     baselines: AUCs of trivial classifiers, by test set and kind.
     figures: PNG files by name without suffix.
     environments: the environments that cells were trained in, each with its number of cells.
@@ -34,6 +35,8 @@ class ReportContext:
     comparisons: pd.DataFrame
     alignment: pd.DataFrame
     operating_points: pd.DataFrame
+    classes: pd.DataFrame
+    confusion: pd.DataFrame
     baselines: Baselines
     figures: dict[str, bytes]
     environments: list[tuple[TrainingEnvironment, int]]
