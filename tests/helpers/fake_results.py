@@ -1,4 +1,4 @@
-"""A finished grid made of random numbers: everything that the report reads, in a folder."""
+"""Write a finished grid of random numbers: everything that the report reads, in a folder."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ SETS = {"kind_a": ["real", "made_a"], "kind_b": ["real", "made_b"], "kind_c": ["
 SHIFT = {"cross_entropy": 0.5, "cyborg": 0.9, "cyborg_shuffled": 0.8}
 
 
-def experiment(seeds: int = 3, architectures: int = 2, **report: Any) -> Experiment:
-    """Parameters of the fake grid."""
+def build_experiment(
+    seeds: int = 3,
+    architectures: int = 2,
+    classes: tuple[str, ...] = ("bona_fide", "synthetic"),
+    **report: Any,
+) -> Experiment:
+    """Return the parameters of the fake grid. Of three classes the second is one of real images."""
     variants: dict[str, Any] = {
         "cross_entropy": {"loss": "cross_entropy"},
         "cyborg": {"loss": "cyborg", "saliency": "human"},
@@ -32,6 +37,7 @@ def experiment(seeds: int = 3, architectures: int = 2, **report: Any) -> Experim
     return Experiment.model_validate(
         {
             "name": "Fake grid",
+            "classes": list(classes),
             "data": {"training_sets": {"main": ["real", "made_a"]}, "test_sets": SETS},
             "saliency": {"human": {}},
             "architectures": {name: {} for name in names},
@@ -42,11 +48,11 @@ def experiment(seeds: int = 3, architectures: int = 2, **report: Any) -> Experim
     )
 
 
-def make(
+def write_grid(
     root: Path, params: Experiment, images: int = 40, gallery: bool = True, baselines: bool = True
 ) -> None:
-    """Write plan/, runs/, data/manifest.parquet and results/check.json below `root`."""
-    _manifest(root, images)
+    """Write plan/, runs/, data/manifest.parquet and results/check.json into `root`."""
+    _write_manifest(root, images)
     if baselines:
         write_json(
             root / "results" / "check.json",
@@ -85,19 +91,20 @@ def make(
                 })  # fmt: skip
                 for spec in (train, evaluate):
                     write_json(root / "plan" / f"{cell_path(spec)}.json", spec.to_json())
-                _trained(root / "runs" / cell_path(train), random, SHIFT[variant])
+                _write_training(root / "runs" / cell_path(train), random, SHIFT[variant])
                 folder = root / "runs" / cell_path(evaluate)
-                _scored(folder, random, SHIFT[variant], images, variant != "cross_entropy")
+                guided = variant != "cross_entropy"
+                _write_scores(folder, random, SHIFT[variant], images, guided, params.classes)
                 if gallery:
-                    _gallery(folder, random)
+                    _write_gallery(folder, random)
                 write_json(folder / "MANIFEST.json", {})
 
 
-def _names(source: str, images: int) -> list[str]:
+def _list_images(source: str, images: int) -> list[str]:
     return [f"{source}/{i:04d}.png" for i in range(images)]
 
 
-def _manifest(root: Path, images: int) -> None:
+def _write_manifest(root: Path, images: int) -> None:
     rows = [
         {
             "image": name,
@@ -108,13 +115,13 @@ def _manifest(root: Path, images: int) -> None:
             "split": "test",
         }
         for source in ("made_a", "made_b", "made_c", "real")
-        for name in _names(source, images)
+        for name in _list_images(source, images)
     ]
     (root / "data").mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_parquet(root / "data" / "manifest.parquet", index=False)
 
 
-def _trained(folder: Path, random: np.random.Generator, shift: float) -> None:
+def _write_training(folder: Path, random: np.random.Generator, shift: float) -> None:
     folder.mkdir(parents=True)
     epochs = np.arange(1, 13)
     curve = 0.5 + 0.4 * shift * (1 - np.exp(-epochs / 4)) + 0.02 * random.standard_normal(12)
@@ -136,34 +143,51 @@ def _trained(folder: Path, random: np.random.Generator, shift: float) -> None:
     write_json(folder / "MANIFEST.json", {})
 
 
-def _scored(
-    folder: Path, random: np.random.Generator, shift: float, images: int, guided: bool
+def _write_scores(
+    folder: Path,
+    random: np.random.Generator,
+    shift: float,
+    images: int,
+    guided: bool,
+    classes: list[str],
 ) -> None:
     folder.mkdir(parents=True)
     scores, alignment = [], []
     for name, (real, made) in SETS.items():
         for source, label in ((made, "synthetic"), (real, "bona_fide")):
             logits = random.standard_normal(images) + (shift if label == "synthetic" else 0)
-            for image, logit in zip(_names(source, images), logits, strict=True):
+            for image, logit in zip(_list_images(source, images), logits, strict=True):
                 generator = "" if source == "real" else source.removeprefix("made_")
                 score = 1 / (1 + np.exp(-logit))
                 scores.append((image, name, generator, label, score))
-        for i, image in enumerate(_names(made, images)):
+        for i, image in enumerate(_list_images(made, images)):
             correlation = np.nan if i == 0 else np.tanh(0.3 * random.standard_normal() + guided)
             inside = 0.1 + 0.2 * guided + 0.02 * random.random()
             alignment.append((image, name, "human", correlation, inside, 0.1))
     columns = ["image", "set", "generator", "label", "score"]
     table = pd.DataFrame(scores, columns=columns).sort_values(["set", "image"])
+    if len(classes) == 3:
+        _add_class(table, classes, np.random.default_rng(images))
     table.to_parquet(folder / "scores.parquet", index=False)
     columns = ["image", "set", "maps", "correlation", "inside", "chance"]
     pd.DataFrame(alignment, columns=columns).to_parquet(folder / "alignment.parquet", index=False)
 
 
-def _gallery(folder: Path, random: np.random.Generator) -> None:
+def _add_class(table: pd.DataFrame, classes: list[str], random: np.random.Generator) -> None:
+    """Make every other real image one of the second class, and add the columns of all classes."""
+    odd = table["image"].str.contains(r"[13579]\.png") & (table["label"] == classes[0])
+    table.loc[odd, "label"] = classes[1]
+    share = 1 / (1 + np.exp(-random.standard_normal(len(table)) - 2 * odd + 1))
+    table[f"score_{classes[0]}"] = (1 - table["score"]) * (1 - share)
+    table[f"score_{classes[1]}"] = (1 - table["score"]) * share
+    table[f"score_{classes[2]}"] = table["score"]
+
+
+def _write_gallery(folder: Path, random: np.random.Generator) -> None:
     size, names, sets = 64, [], []
     for name, (real, made) in SETS.items():
         for source in (made, real):
-            names += _names(source, 2)
+            names += _list_images(source, 2)
             sets += [name] * 2
     y, x = np.mgrid[:size, :size] / size - 0.5
     images, maps = [], []

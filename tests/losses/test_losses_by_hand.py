@@ -15,7 +15,7 @@ from cyborg.common.errors import UserError
 from cyborg.common.schema import collect_mistakes
 from cyborg.losses.cam_entropy import cam_entropy_loss, spatial_entropy
 from cyborg.losses.cross_entropy import cross_entropy_loss
-from cyborg.losses.cyborg import Options, cyborg_loss
+from cyborg.losses.cyborg import Options, contrast_weights, cyborg_loss
 from cyborg.losses.divisive import divisive_loss
 from cyborg.losses.perceptual_weight import perceptual_weight_loss, scale_sample_weights
 from cyborg.losses.sage import blur_gaussian, jensen_shannon, sage_loss
@@ -169,6 +169,41 @@ def test_mean_over_those_that_have_a_map_or_over_the_batch():
     assert out.classification.item() == cyborg_loss(*batch).classification.item()
     diluted = cyborg_loss(*batch, present=present, reduction="batch")
     assert diluted.saliency.item() == pytest.approx(expected.item() / 4)
+
+
+def test_the_difference_of_two_classes_by_hand():
+    """Three pixels, class maps (0, 1, 2) and (2, 0, 0): the decision's map is (-2, 1, 2)."""
+    features = torch.tensor([[[[0.0, 1.0, 2.0]], [[2.0, 0.0, 0.0]]]], dtype=torch.float64)
+    weight = torch.eye(2, dtype=torch.float64)
+    logits = features.mean((2, 3)) @ weight.T  # (1, 2/3): class 0 is predicted
+    human = torch.tensor([[[0.0, 1.0, 1.0]]])
+    out = cyborg_loss(logits, tensor([1]), features, weight, human, compared="difference")
+    assert out.cam is not None
+    assert out.cam.flatten().tolist() == [-2, 1, 2]
+    assert out.saliency.item() == pytest.approx((0 + (0.75 - 1) ** 2 + 0) / 3)
+    # The mean of the map is the difference of the logits: nothing of the decision escapes it.
+    assert out.cam.mean().item() == pytest.approx((logits[0, 0] - logits[0, 1]).item())
+
+
+def test_the_published_loss_does_not_see_the_other_class_and_the_difference_does():
+    """Evidence that moves into the map of the other class changes one loss and not the other."""
+    features, weight, saliency, labels = formula()
+    moved = weight.clone().requires_grad_()
+    for k in range(len(labels)):
+        sample = features[k : k + 1]
+        logits = sample.mean((2, 3)) @ weight.T + BIAS
+        other = 1 - int(logits.argmax())
+        for compared, seen in (("class", False), ("difference", True)):
+            out = cyborg_loss(
+                logits, labels[k : k + 1], sample, moved, saliency[k : k + 1], compared=compared
+            )
+            (gradient,) = torch.autograd.grad(out.saliency, moved)
+            assert (gradient[other].abs().max().item() > 0) == seen
+
+
+def test_contrast_weights_of_three_classes():
+    found = contrast_weights(torch.tensor([[0.0], [3.0], [6.0]]))
+    assert found.flatten().tolist() == [-4.5, 0.0, 4.5]
 
 
 def test_a_map_of_another_size_is_an_error():

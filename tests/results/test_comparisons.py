@@ -15,7 +15,7 @@ import pytest
 from cyborg.results.analysis import UNSEEN
 from cyborg.results.report import report
 from cyborg.results.sections.comparisons import judge_difference, state_controls, state_losses
-from fake_results import experiment, make
+from fake_results import build_experiment, write_grid
 
 Interval = tuple[float, float, float]  # difference, low, high
 
@@ -119,8 +119,8 @@ class Written:
 
 
 def write_report(root: Path, seeds: int) -> Written:
-    params = experiment(seeds=seeds, architectures=1, bootstrap=100)
-    make(root, params, images=15)
+    params = build_experiment(seeds=seeds, architectures=1, bootstrap=100)
+    write_grid(root, params, images=15)
     with redirect_stdout(io.StringIO()) as printed:
         report(params, root)
     text = (root / "results/report.html").read_text(encoding="utf-8")

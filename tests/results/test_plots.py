@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from cyborg.results import analysis, cells, tables
-from fake_results import SETS, experiment, make
+from fake_results import SETS, build_experiment, write_grid
 from paths import REPOSITORY
 
 # Encodings of Vega-Lite by which the points of a line are separated into lines.
@@ -24,8 +24,8 @@ ARCHITECTURES, VARIANTS = 2, 3
 def plots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The Vega-Lite specification of each plot of dvc.yaml, rendered by DVC from a fake grid."""
     root = tmp_path_factory.mktemp("plots")
-    params = experiment(seeds=2, bootstrap=100)
-    make(root, params, images=8, gallery=False)
+    params = build_experiment(seeds=2, bootstrap=100)
+    write_grid(root, params, images=8, gallery=False)
     results = cells.read_results(params, root)
     draws = analysis.resample_test_sets(results, params.report)
     auc = analysis.tabulate_aucs(results, params.report, draws)

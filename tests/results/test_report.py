@@ -17,7 +17,7 @@ from cyborg.common.errors import UserError
 from cyborg.common.ranking import compute_auc
 from cyborg.results import analysis, cells, gallery, tables
 from cyborg.results.report import report
-from fake_results import experiment, make
+from fake_results import build_experiment, write_grid
 from html_page import HtmlPage
 
 FIRST = ["architecture", "variant", "test_set", "runs", "auc_mean", "auc_sd", "ci_low", "ci_high"]
@@ -27,8 +27,8 @@ FIRST = ["architecture", "variant", "test_set", "runs", "auc_mean", "auc_sd", "c
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a report of 2 architectures, 3 variants, 3 seeds."""
     root = tmp_path_factory.mktemp("report")
-    params = experiment()
-    make(root, params)
+    params = build_experiment()
+    write_grid(root, params)
     report(params, root)
     return root
 
@@ -36,7 +36,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A folder with a finished grid of one architecture and two seeds, not reported yet."""
-    make(tmp_path, experiment(seeds=2, architectures=1), images=12)
+    write_grid(tmp_path, build_experiment(seeds=2, architectures=1), images=12)
     return tmp_path
 
 
@@ -163,7 +163,7 @@ def files(root: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_same_inputs_give_the_same_bytes(small: Path) -> None:
-    params = experiment(seeds=2, architectures=1)
+    params = build_experiment(seeds=2, architectures=1)
     report(params, small)
     first = files(small)
     # As in another process: time has passed, random numbers were drawn, figures were styled.
@@ -179,8 +179,8 @@ def test_same_inputs_give_the_same_bytes(small: Path) -> None:
 
 
 def test_one_run_has_no_spread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    params = experiment(seeds=1, architectures=1).model_copy(update={"name": "A <b> & B"})
-    make(tmp_path, params, images=15, baselines=False)
+    params = build_experiment(seeds=1, architectures=1).model_copy(update={"name": "A <b> & B"})
+    write_grid(tmp_path, params, images=15, baselines=False)
     shown = report(params, tmp_path)
     assert shown in capsys.readouterr().out
     assert "±" not in shown.splitlines()[2]
@@ -200,7 +200,7 @@ def test_perfect_scores_do_not_make_a_sure_thing(small: Path) -> None:
         scores = pd.read_parquet(path)
         scores["score"] = (scores["label"] == "synthetic") * 0.8
         scores.to_parquet(path, index=False)
-    report(experiment(seeds=2, architectures=1), small)
+    report(build_experiment(seeds=2, architectures=1), small)
     table = pd.read_csv(small / "results/auc.csv")
     assert (table["auc_mean"] == 1).all()
     assert table["ci_low"].to_numpy() == pytest.approx(0.025 ** (1 / 12), abs=1e-5)
@@ -219,7 +219,7 @@ def test_no_maps_no_gallery_and_no_stale_figures(small: Path) -> None:
         with np.load(path) as archive:
             empty = {name: archive[name][:0] for name in archive}
         np.savez(path, **empty)
-    report(experiment(seeds=2, architectures=1), small)
+    report(build_experiment(seeds=2, architectures=1), small)
     text = (small / "results/report.html").read_text()
     assert "Where the networks look" not in text
     assert "Gallery" not in text
@@ -228,7 +228,7 @@ def test_no_maps_no_gallery_and_no_stale_figures(small: Path) -> None:
 
 
 def test_unfinished_cells_are_named(small: Path) -> None:
-    params = experiment(seeds=2, architectures=1)
+    params = build_experiment(seeds=2, architectures=1)
     report(params, small)
     before = files(small)
     cell = first_cell(small)
@@ -242,7 +242,7 @@ def test_unfinished_cells_are_named(small: Path) -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_plan_of_other_params_is_refused(small: Path, seeds: int) -> None:
     with pytest.raises(UserError, match=r"params\.yaml") as caught:
-        report(experiment(seeds=seeds, architectures=1), small)
+        report(build_experiment(seeds=seeds, architectures=1), small)
     assert "cyborg plan" in caught.value.text()
 
 
@@ -270,7 +270,7 @@ def damage(name: str, cell: Path) -> Path:
 def test_broken_files_are_named(small: Path, name: str) -> None:
     path = damage(name, first_cell(small))
     with pytest.raises(UserError) as caught:
-        report(experiment(seeds=2, architectures=1), small)
+        report(build_experiment(seeds=2, architectures=1), small)
     assert path.name in caught.value.text()
     assert not (small / "results/auc.csv").exists()
 
@@ -281,7 +281,7 @@ def test_a_set_of_one_class_is_refused(small: Path) -> None:
         keep = (table["set"] != "kind_b") | (table["label"] == "synthetic")
         table[keep].to_parquet(path, index=False)
     with pytest.raises(UserError, match=r"kind_b.*one class"):
-        report(experiment(seeds=2, architectures=1), small)
+        report(build_experiment(seeds=2, architectures=1), small)
 
 
 def test_generators_of_one_set_are_reported_apart(small: Path) -> None:
@@ -290,7 +290,7 @@ def test_generators_of_one_set_are_reported_apart(small: Path) -> None:
         rows = table.index[(table["set"] == "kind_b") & (table["label"] == "synthetic")]
         table.loc[rows[:6], "generator"] = "a"
         table.to_parquet(path, index=False)
-    results = cells.read_results(experiment(seeds=2, architectures=1), small)
+    results = cells.read_results(build_experiment(seeds=2, architectures=1), small)
     points = analysis.tabulate_operating_points(results)
     assert set(points["generator"][points["test_set"] == "kind_b"]) == {"", "a", "b"}
     assert set(points["generator"][points["test_set"] == "kind_c"]) == {""}
@@ -332,8 +332,8 @@ def test_enlargement_keeps_means_and_constants() -> None:
 
 
 def test_grid_of_eighteen_cells_is_quick(tmp_path: Path) -> None:
-    params = experiment(bootstrap=2000)
-    make(tmp_path, params, images=200, gallery=False)
+    params = build_experiment(bootstrap=2000)
+    write_grid(tmp_path, params, images=200, gallery=False)
     results = cells.read_results(params, tmp_path)
     start = time.process_time()
     analysis.resample_test_sets(results, params.report)

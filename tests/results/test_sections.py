@@ -9,18 +9,19 @@ import pandas as pd
 import pytest
 
 from cyborg.common.families import SECTIONS
-from cyborg.results.page import ReportContext, render_page
+from cyborg.results.page import ReportContext, render_report
 from cyborg.results.report import build_context
-from fake_results import experiment, make
+from fake_results import build_experiment, write_grid
 from html_page import HtmlPage
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
-    """What sections are made from: 2 architectures, 3 variants, 2 runs, maps and a gallery."""
+    """What sections are made from: three classes, 2 architectures, 2 runs, maps and a gallery."""
     root = tmp_path_factory.mktemp("full")
-    params = experiment(seeds=2, bootstrap=100).model_copy(update={"name": "A <b> & B"})
-    make(root, params, images=12)
+    params = build_experiment(seeds=2, classes=("bona_fide", "morph", "synthetic"), bootstrap=100)
+    params = params.model_copy(update={"name": "A <b> & B"})
+    write_grid(root, params, images=12)
     return build_context(params, root)
 
 
@@ -28,8 +29,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
 def sparse(tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
     """What sections are made from: one run, and no human maps, gallery or trivial classifiers."""
     root = tmp_path_factory.mktemp("sparse")
-    params = experiment(seeds=1, architectures=1, bootstrap=100)
-    make(root, params, images=6, baselines=False)
+    params = build_experiment(seeds=1, architectures=1, bootstrap=100)
+    write_grid(root, params, images=6, baselines=False)
     for path in (root / "runs/evaluate").rglob("alignment.parquet"):
         pd.read_parquet(path).iloc[:0].to_parquet(path, index=False)
     for path in (root / "runs/evaluate").rglob("gallery.npz"):
@@ -58,7 +59,7 @@ def test_a_section_is_well_formed(name: str, data: str, request: pytest.FixtureR
 
 
 def test_the_page_holds_every_section_in_order(full: ReportContext) -> None:
-    text = render_page(full)
+    text = render_report(full)
     HtmlPage(text)
     assert "<h1>A &lt;b&gt; &amp; B</h1>" in text
     members = {name: SECTIONS.find(name) for name in SECTIONS.names()}

@@ -15,6 +15,11 @@ zeros, and the original gives NaN. A sample without a map is left out, and the o
 gradient flows through it, as published. Source: VISER, arXiv 2603.17859, with the code CVRL/VISER.
 `alpha: dynamic_detached` is the same number without gradient. That variant, and
 `reduction: batch`, are of this project.
+
+`compared: difference` is of this project too. The published loss compares the map of one class.
+The decision depends on the difference of the logits, so evidence outside the marked regions can
+stay in the maps of the other classes, out of the loss's sight. With `difference`, CAM_k is the map
+of the logit of class k minus the mean logit of the others: for two classes, of the decision.
 """
 
 from __future__ import annotations
@@ -26,7 +31,12 @@ from torch import Tensor
 
 from cyborg.common.schema import Parameters
 from cyborg.losses._base import Loss, LossOutput, cross_entropy, mean_present, prepare_human_maps
-from cyborg.models.cam import class_activation_map, normalise_maps, select_classes
+from cyborg.models.cam import (
+    class_activation_map,
+    full_precision,
+    normalise_maps,
+    select_classes,
+)
 
 Alpha = Annotated[float, Field(ge=0, le=1)] | Literal["dynamic", "dynamic_detached"]
 DYNAMIC = ("dynamic", "dynamic_detached")
@@ -45,6 +55,12 @@ class Options(Parameters):
         "predicted",
         description="class whose map is compared: predicted (published) or true",
         examples=["true"],
+    )
+    compared: Literal["class", "difference"] = Field(
+        "class",
+        description="what is compared: the map of the class (published), or of its logit minus the "
+        "mean logit of the other classes",
+        examples=["difference"],
     )
     reduction: Literal["present", "batch"] = Field(
         "present",
@@ -73,13 +89,14 @@ def cyborg_loss(
     target: str = "predicted",
     present: Tensor | None = None,
     reduction: str = "present",
+    compared: str = "class",
 ) -> LossOutput:
     """Return alpha · cross-entropy + (1 - alpha) · mean squared difference of normalised maps.
 
     logits [B,K], labels [B], features [B,C,H,W] before global average pooling, weight [K,C] of the
     linear layer, and saliency [B,H,W] of any scale at the size of the features. present [B] marks
     the samples that have a human map (None: all have one). float64 stays float64, and half
-    precisions are computed in float32. `.cam` [B,H,W] is the raw map of the target class.
+    precisions are computed in float32. `.cam` [B,H,W] is the raw map that is compared.
     Raises UserError if the human maps have another size than the features.
 
     >>> import torch
@@ -90,6 +107,8 @@ def cyborg_loss(
     >>> cyborg_loss(logits, torch.tensor([1]), features, weight, human).saliency
     tensor(0.0833)
     """
+    if compared == "difference":
+        weight = contrast_weights(weight)
     cam = class_activation_map(features, weight, select_classes(target, logits, labels))
     human, present = prepare_human_maps(saliency, cam, present)
     distance = (normalise_maps(cam) - normalise_maps(human)).square().mean((1, 2))
@@ -99,6 +118,18 @@ def cyborg_loss(
     return LossOutput(
         share * classification + (1 - share) * agreement, classification, agreement, cam
     )
+
+
+def contrast_weights(weight: Tensor) -> Tensor:
+    """Return class weights [K,C], each minus the mean of the weights of the other classes.
+
+    >>> import torch
+    >>> contrast_weights(torch.tensor([[1.0], [4.0]]))
+    tensor([[-3.],
+            [ 3.]])
+    """
+    classes, weight = len(weight), weight.to(full_precision(weight))
+    return (classes * weight - weight.sum(0)) / (classes - 1)
 
 
 def resolve_alpha(alpha: float | str, classification: Tensor, agreement: Tensor) -> float | Tensor:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import read_json
+from cyborg.common.tables import MANIFEST_TABLE, read_table
 from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
 from cyborg.config.training import TrainSpec
@@ -54,19 +55,23 @@ class Cell:
 class ScoredSet:
     """One test set and its scores.
 
-    images: names, sorted, str [N]. positives: bool [N].
+    images: names, sorted, str [N]. labels: class numbers, int64 [N].
+    positives: whether an image is of the last class, bool [N].
     generators: name of each image's generator, empty for bona fide ones, str [N].
     groups: name of each image's group, str [N].
-    scores: probabilities of the positive class, float64 [runs,N] for each combination. The runs
-        are in the order of `Results.seeds`.
+    scores: probability of the positive class, float64 [runs,N] for each combination. The runs are
+        in the order of `Results.seeds`.
+    probabilities: those of all classes, float64 [runs,N,K] for each combination.
     """
 
     name: str
     images: np.ndarray
+    labels: np.ndarray
     positives: np.ndarray
     generators: np.ndarray
     groups: np.ndarray
     scores: dict[Combination, np.ndarray] = field(default_factory=dict)
+    probabilities: dict[Combination, np.ndarray] = field(default_factory=dict)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -98,9 +103,7 @@ def read_results(experiment: Experiment, root: Path) -> Results:
     and params.yaml disagree, if a file is broken, or if cells were scored on different images.
     """
     cells = _find_cells(experiment, root)
-    manifest = _read_columns(
-        root / "data" / "manifest.parquet", ["image", "source", "generator", "group"]
-    )
+    manifest = MANIFEST_TABLE.read(root, ["image", "source", "generator", "group"])
     seeds: dict[Combination, list[int]] = {}
     for cell in cells:
         seeds.setdefault(cell.combination, []).append(cell.seed)
@@ -161,61 +164,80 @@ def _stale_plan(what: str, where: Path) -> UserError:
     return UserError(what, where=where, hint="run `dvc repro` (or `cyborg plan`) first")
 
 
-def _read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read columns of a Parquet file; a missing or broken one is a UserError that names it."""
-    try:
-        return pd.read_parquet(path, columns=columns)
-    except FileNotFoundError:
-        raise UserError("there is no such file", where=path, hint="run `dvc repro`") from None
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are of these kinds
-        raise UserError(
-            f"cannot be read ({str(error).splitlines()[0]})",
-            where=path,
-            hint=f"expected Parquet with columns {', '.join(columns)}; remove it and run "
-            "`dvc repro`",
-        ) from None
-
-
 def _read_scores(
     cells: list[Cell], names: list[str], classes: list[str], manifest: pd.DataFrame
 ) -> list[ScoredSet]:
     """Read the scores of all cells on the test sets `names`; the last class is the positive one."""
     groups = manifest.set_index("image")["group"]
+    # With two classes the score says all. With more, there is a column for each class.
+    columns = [f"score_{name}" for name in classes] if len(classes) > 2 else ["score"]
     sets: dict[str, ScoredSet] = {}
     collected: dict[tuple[str, Combination], list[np.ndarray]] = {}
     for cell in cells:
         path = cell.folder / "scores.parquet"
-        table = _read_columns(path, SCORES)
-        if not np.isfinite(table["score"]).all():
-            row = table[~np.isfinite(table["score"])].iloc[0]
+        table = read_table(path, "evaluate", [*SCORES, *(c for c in columns if c not in SCORES)])
+        finite = np.isfinite(table[["score", *columns]]).all(axis=1)
+        if not finite.all():
+            row = table[~finite].iloc[0]
             raise UserError(f"the score of `{row['image']}` is not a number", where=path)
         for name in names:
             part = table[table["set"] == name].sort_values("image")
             images = part["image"].to_numpy(str)
             if name not in sets:
-                sets[name] = ScoredSet(
-                    name,
-                    images,
-                    (part["label"] == classes[-1]).to_numpy(bool),
-                    part["generator"].fillna("").to_numpy(str),
-                    groups.reindex(images).fillna(pd.Series(images, images)).to_numpy(str),
-                )
-                if 0 in sets[name].counts:
-                    raise UserError(
-                        f"test set `{name}` holds one class only ({len(images)} images)",
-                        where=path,
-                        hint=f"an AUC needs images of `{classes[-1]}` and of another class",
-                    )
+                sets[name] = _describe_set(name, part, classes, groups, path)
             elif not np.array_equal(images, sets[name].images):
                 raise UserError(
                     f"test set `{name}` has other images than in the other cells",
                     where=path,
                     hint="run `dvc repro`, so that all cells are scored on the same images",
                 )
-            collected.setdefault((name, cell.combination), []).append(part["score"].to_numpy(float))
-    for (name, combination), scores in collected.items():
-        sets[name].scores[combination] = np.stack(scores)
+            scores = part[columns].to_numpy(float)
+            if len(classes) == 2:
+                scores = np.concatenate([1 - scores, scores], axis=1)
+            collected.setdefault((name, cell.combination), []).append(scores)
+    for (name, combination), probabilities in collected.items():
+        sets[name].probabilities[combination] = np.stack(probabilities)
+        sets[name].scores[combination] = np.stack([run[:, -1] for run in probabilities])
     return list(sets.values())
+
+
+def _describe_set(
+    name: str, rows: pd.DataFrame, classes: list[str], groups: pd.Series, path: Path
+) -> ScoredSet:
+    """Return a test set without scores, from its rows of scores.parquet sorted by image.
+
+    groups: group of each image of the manifest. Raises UserError if the set has no AUC, or a label
+    that is not a class.
+    """
+    images = rows["image"].to_numpy(str)
+    labels = rows["label"].map({label: k for k, label in enumerate(classes)})
+    if labels.isna().any():
+        label = rows["label"][labels.isna()].iloc[0]
+        raise UserError(
+            f"test set `{name}` has the label `{label}`, which is not a class",
+            where=path,
+            hint=f"expected one of {', '.join(classes)}; run `dvc repro`",
+        )
+    scored = ScoredSet(
+        name,
+        images,
+        labels.to_numpy(np.int64),
+        labels.to_numpy(np.int64) == len(classes) - 1,
+        rows["generator"].fillna("").to_numpy(str),
+        groups.reindex(images).fillna(pd.Series(images, images)).to_numpy(str),
+    )
+    if 0 in scored.counts:
+        problem = (
+            f"has no images of `{classes[-1]}`"
+            if len(set(labels)) > 1
+            else f"holds one class only ({len(images)} images)"
+        )
+        raise UserError(
+            f"test set `{name}` {problem}",
+            where=path,
+            hint=f"an AUC needs images of `{classes[-1]}` and of another class",
+        )
+    return scored
 
 
 def _compare_generators(
@@ -238,7 +260,7 @@ def _compare_generators(
 def read_alignments(cells: list[Cell]) -> pd.DataFrame:
     """Return alignment.parquet of all cells, with columns architecture, variant, seed in front."""
     return _concatenate(
-        cells, lambda cell: _read_columns(cell.folder / "alignment.parquet", ALIGNMENT)
+        cells, lambda cell: read_table(cell.folder / "alignment.parquet", "evaluate", ALIGNMENT)
     )
 
 

@@ -65,6 +65,8 @@ def build_context(experiment: Experiment, root: Path) -> page.ReportContext:
         comparisons=analysis.tabulate_comparisons(results, settings, draws, baseline),
         alignment=analysis.tabulate_alignment(results),
         operating_points=analysis.tabulate_operating_points(results),
+        classes=analysis.tabulate_classes(results, experiment.classes),
+        confusion=analysis.tabulate_confusion(results, experiment.classes),
         baselines=_read_baselines(root, [scored.name for scored in results.sets]),
         figures=_draw_figures(results, auc, draws, baseline, experiment.classes),
         environments=cells.count_environments(results.cells),
@@ -100,9 +102,11 @@ def _format_texts(context: page.ReportContext) -> dict[str, str]:
         "comparisons.csv": tables.format_csv(context.comparisons),
         "alignment.csv": tables.format_csv(context.alignment),
         "operating_points.csv": tables.format_csv(context.operating_points),
+        "classes.csv": tables.format_csv(context.classes),
+        "confusion.csv": tables.format_csv(context.confusion),
         "roc.csv": tables.format_csv(analysis.tabulate_rocs(context.results)),
         "auc_bars.csv": tables.format_csv(tables.name_bars(auc)),
-        "report.html": page.render_page(context),
+        "report.html": page.render_report(context),
     }
 
 
