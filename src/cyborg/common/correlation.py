@@ -33,4 +33,5 @@ def correlate_rows(left: np.ndarray, right: np.ndarray, least_length: float = 0.
     """
     one, other = standardize_rows(left, least_length), standardize_rows(right, least_length)
     correlation: np.ndarray = np.einsum("np,np->n", one, other)
-    return np.clip(correlation, -1, 1)
+    clipped: np.ndarray = np.clip(correlation, -1, 1)
+    return clipped
