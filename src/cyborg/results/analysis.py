@@ -166,7 +166,8 @@ def tabulate_comparisons(
     columns = [
         "architecture", "variant", "reference", "kind", "test_set", "runs", "difference_mean",
         "difference_sd", "ci_low", "ci_high", "all_low", "all_high", "generators_low",
-        "generators_high", "sign_flip_p", "equivalence_p", "smallest_difference", "delong_p",
+        "generators_high", "sign_flip_p", "equivalence_p", "smallest_difference",
+        "image_error", "delong_p",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
     if rows:
@@ -203,6 +204,7 @@ def _summarize_difference(
         "smallest_difference": find_smallest_difference(
             spread, settings.confidence, settings.power
         ),
+        "image_error": math.sqrt(spread.images),
     }  # fmt: skip
 
 

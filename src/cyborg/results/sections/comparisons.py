@@ -56,12 +56,12 @@ def render_comparisons(context: ReportContext) -> str:
         "hold the sampling of images only: a run with another seed may give another sign. Holm: "
         "adjusted for the number of tests in this table."
         if one_run
-        else "Interval: paired nested bootstrap over runs and images. Verdict: better or worse if "
-        "the interval lies on one side of zero. Equal if two one-sided tests bound the true "
-        f"difference by {settings.margin:g}. “–” if neither is known. Sign flips: an exact test over "
-        "runs, which with n runs is never below 2/2ⁿ. In all rows at once: intervals that hold "
-        "together. Could be seen: the smallest true difference that would be told from zero in "
-        f"{settings.power:.0%} of such experiments."
+        else "Interval: paired nested bootstrap over runs and images. Verdict: better or worse "
+        "if the interval lies on one side of zero. Equal if two one-sided tests bound the "
+        f"true difference by {settings.margin:g}. “–” if neither is known. Sign flips: exact test "
+        "over runs, which with n runs is never below 2/2ⁿ. In all rows at once: intervals that "
+        "hold together. Could be seen: the smallest true difference that would be told from zero "
+        f"in {settings.power:.0%} of such experiments."
     )
     return render_html(
         "<h2>Comparisons</h2>"
