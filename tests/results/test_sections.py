@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cyborg.common.families import SECTIONS
-from cyborg.results.page import ReportContext, render_page
+from cyborg.results.page import ReportContext, render_report
 from cyborg.results.report import build_context
 from fake_results import build_experiment, write_grid
 from html_page import HtmlPage
@@ -59,7 +59,7 @@ def test_a_section_is_well_formed(name: str, data: str, request: pytest.FixtureR
 
 
 def test_the_page_holds_every_section_in_order(full: ReportContext) -> None:
-    text = render_page(full)
+    text = render_report(full)
     HtmlPage(text)
     assert "<h1>A &lt;b&gt; &amp; B</h1>" in text
     members = {name: SECTIONS.find(name) for name in SECTIONS.names()}

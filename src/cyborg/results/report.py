@@ -106,7 +106,7 @@ def _format_texts(context: page.ReportContext) -> dict[str, str]:
         "confusion.csv": tables.format_csv(context.confusion),
         "roc.csv": tables.format_csv(analysis.tabulate_rocs(context.results)),
         "auc_bars.csv": tables.format_csv(tables.name_bars(auc)),
-        "report.html": page.render_page(context),
+        "report.html": page.render_report(context),
     }
 
 

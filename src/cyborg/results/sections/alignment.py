@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cyborg.results.page import ReportContext, render_html, render_table
+from cyborg.common.page import render_html, render_table
+from cyborg.results.page import ReportContext
 from cyborg.results.sections._base import Section
 from cyborg.results.tables import format_mean_sd, format_number
 

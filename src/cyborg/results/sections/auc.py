@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from cyborg.common.page import render_html, render_table
 from cyborg.results import tables
-from cyborg.results.page import ReportContext, render_figure, render_html, render_table
+from cyborg.results.page import ReportContext, render_figure
 from cyborg.results.sections._base import Section
 
 

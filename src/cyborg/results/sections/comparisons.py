@@ -6,8 +6,9 @@ import math
 
 import pandas as pd
 
+from cyborg.common.page import render_html, render_table
 from cyborg.results.analysis import UNSEEN
-from cyborg.results.page import ReportContext, render_html, render_table
+from cyborg.results.page import ReportContext
 from cyborg.results.sections._base import Section
 from cyborg.results.tables import format_count, format_interval, format_mean_sd, format_number
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cyborg.results.page import ReportContext, render_html
+from cyborg.common.page import render_html
+from cyborg.results.page import ReportContext
 from cyborg.results.sections._base import Section
 
 # Images per class below which a rate of 1 % is less than one image.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from cyborg.common.page import render_html, render_table
 from cyborg.results.metrics._base import list_metrics
-from cyborg.results.page import ReportContext, render_html, render_table
+from cyborg.results.page import ReportContext
 from cyborg.results.sections._base import Section
 from cyborg.results.tables import format_mean_sd
 
