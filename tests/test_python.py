@@ -16,12 +16,13 @@ from packaging.requirements import Requirement
 from safetensors.torch import save_file
 
 import cyborg
+from cyborg.common.families import FORMATS
 from cyborg.models.trained import MODEL, NETWORK, load_model, write_description
 from networks import describe, make, pictures
 from paths import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "python.md"
-EXAMPLES = REPOSITORY / "tests" / "saliency" / "formats" / "examples"
+EXAMPLE = FORMATS.find("coco").example
 CELL = "runs/train/resnet50/cyborg/seed0/0123456789ab"
 
 
@@ -80,8 +81,16 @@ def cell(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_code_of_the_page_runs(cell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "annotations.json").write_bytes((EXAMPLES / "coco.json").read_bytes())
+@pytest.fixture
+def annotations(tmp_path: Path) -> Path:
+    """An annotation file of one image of 7×5 pixels, as the page calls it."""
+    path = tmp_path / "annotations.json"
+    path.write_bytes(EXAMPLE.content(EXAMPLE.path))
+    return path
+
+
+@pytest.mark.usefixtures("cell", "annotations")
+def test_the_code_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 5
@@ -133,14 +142,16 @@ def test_a_folder_that_holds_no_network_is_explained(cell: Path, tmp_path: Path)
 # Annotations
 
 
-def test_an_annotation_file_becomes_maps():
-    """The same pixels as the command `cyborg saliency` writes."""
-    maps = cyborg.rasterize(EXAMPLES / "coco.json", granularity="box")
-    (name,) = maps
-    assert name == next(iter(cyborg.read_annotations(EXAMPLES / "coco.json"))).image
-    assert set(np.unique(maps[name])) == {0, 255}
+def test_an_annotation_file_becomes_maps(annotations: Path):
+    (annotation,) = cyborg.read_annotations(annotations)
+    maps = cyborg.rasterize(annotations)
+    assert list(maps) == [annotation.image]
+    expected = np.where(EXAMPLE.pixels() > 0, 255, 0).astype(np.uint8)
+    np.testing.assert_array_equal(maps[annotation.image], expected)
+    boxes = cyborg.rasterize(annotations, granularity="box")[annotation.image]
+    assert boxes.astype(bool).sum() > expected.astype(bool).sum()
     with pytest.raises(cyborg.UserError, match=r"rasterize: granularty(.|\n)*`granularity`"):
-        cyborg.rasterize(EXAMPLES / "coco.json", granularty="box")
+        cyborg.rasterize(annotations, granularty="box")
 
 
 # Without the packages of the pipeline
@@ -180,7 +191,9 @@ def block(modules: list[str]) -> str:
     return f"import sys\nfor name in {modules}: sys.modules[name] = None\n"
 
 
-def test_the_interface_works_without_the_packages_of_the_pipeline(blocked: list[str]):
+def test_the_interface_works_without_the_packages_of_the_pipeline(
+    blocked: list[str], annotations: Path
+):
     assert {"dvc", "snakemake", "pandas", "matplotlib", "segmentation_models_pytorch"} < set(
         blocked
     )
@@ -188,7 +201,7 @@ def test_the_interface_works_without_the_packages_of_the_pipeline(blocked: list[
         "import cyborg, torch\n"
         "for name in cyborg.__all__: getattr(cyborg, name)\n"
         "for name in cyborg.list_losses(): cyborg.find_loss(name)\n"
-        f"assert cyborg.rasterize({str(EXAMPLES / 'coco.json')!r})\n"
+        f"assert cyborg.rasterize({str(annotations)!r})\n"
         "network = cyborg.create_network('resnet18', weights='none', image_size=64)\n"
         "logits, features, weight = network(torch.rand(2, 3, 64, 64))\n"
         "labels, maps = torch.tensor([0, 1]), torch.rand(2, 64, 64)\n"
@@ -200,8 +213,10 @@ def test_the_interface_works_without_the_packages_of_the_pipeline(blocked: list[
     assert done.returncode == 0, done.stderr
 
 
-def test_the_command_for_annotations_works_without_them(blocked: list[str], tmp_path: Path):
-    arguments = ["saliency", str(EXAMPLES / "coco.json"), "--out", str(tmp_path / "maps")]
+def test_the_command_for_annotations_works_without_them(
+    blocked: list[str], annotations: Path, tmp_path: Path
+):
+    arguments = ["saliency", str(annotations), "--out", str(tmp_path / "maps")]
     done = run_python(f"{block(blocked)}from cyborg.cli import main; sys.exit(main({arguments}))")
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "maps").glob("*.png"))

@@ -18,7 +18,6 @@ from torch.nn import functional
 from cells import pretrain_spec
 from cyborg.common.closure import collect_modules
 from cyborg.common.errors import UserError, UserErrors
-from cyborg.common.families import PREPARATIONS
 from cyborg.config.load import load_experiment
 from cyborg.config.pretraining import Pretraining
 from cyborg.config.training import TrainSpec
@@ -307,10 +306,3 @@ def test_mistakes_name_the_key(prepare: Any, message: str, tmp_path: Path):
     with pytest.raises((UserError, UserErrors), match=message) as caught:
         load_experiment(path)
     assert "variants.student" in str(caught.value)
-
-
-def test_every_preparation_says_what_it_is():
-    for name in PREPARATIONS.names():
-        fields = PREPARATIONS.find(name).options.model_fields
-        assert all(field.description for field in fields.values())
-        assert "arXiv" in PREPARATIONS.documentation(name)

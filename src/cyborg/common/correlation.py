@@ -19,8 +19,7 @@ def standardize_rows(rows: np.ndarray, least_length: float = 0.0) -> np.ndarray:
     length = np.sqrt(np.square(centred, dtype=np.float64).sum(axis=1, keepdims=True))
     constant = length <= least_length
     divisor = np.where(constant, 1.0, length)
-    standardized: np.ndarray = np.where(constant, np.nan, centred / divisor).astype(rows.dtype)
-    return standardized
+    return np.where(constant, np.nan, centred / divisor).astype(rows.dtype)
 
 
 def correlate_rows(left: np.ndarray, right: np.ndarray, least_length: float = 0.0) -> np.ndarray:
@@ -33,5 +32,6 @@ def correlate_rows(left: np.ndarray, right: np.ndarray, least_length: float = 0.
     array([ 1., nan])
     """
     one, other = standardize_rows(left, least_length), standardize_rows(right, least_length)
-    correlation: np.ndarray = np.clip(np.einsum("np,np->n", one, other), -1, 1)
-    return correlation
+    correlation: np.ndarray = np.einsum("np,np->n", one, other)
+    clipped: np.ndarray = np.clip(correlation, -1, 1)
+    return clipped

@@ -1,8 +1,8 @@
-"""Define what every specification of a cell holds.
+"""Define the specification of a cell: the fields that all kinds of cells share.
 
-A cell is the unit of work that the grid runs, caches and shares. Its specification holds what
-decides its results and nothing else, because whatever is in it runs the cell again when it
-changes. Each kind of cell adds fields of its own (`TrainSpec`, `PretrainSpec`, `EvaluateSpec`).
+A cell is the unit of work that the grid runs, caches and shares. Its specification holds everything
+that decides its results and nothing else, because a change in it runs the cell again. Each kind of
+cell adds fields of its own (`TrainSpec`, `PretrainSpec`, `EvaluateSpec`).
 """
 
 from __future__ import annotations

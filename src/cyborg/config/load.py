@@ -38,7 +38,7 @@ def load_experiment(path: str | Path = "params.yaml") -> Experiment:
     ]
     for name, variant in experiment.variants.items():
         found += _check_loss_options(variant, name, file)
-        found += preparations.find_mistakes(experiment, name, path, file.locate, file.find_line)
+        found += preparations.find_mistakes(experiment, name, file)
     if found:
         raise UserErrors(found)
     if circle := preparations.find_circle(experiment):

@@ -1,67 +1,59 @@
-"""The key `prepare` of a variant: its options checked, and the other variants that it names."""
+"""Check the key `prepare` of a variant: the options, and the other variants that they name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cyborg.common.errors import UserError
 from cyborg.common.families import PREPARATIONS
 from cyborg.common.registry import suggest_name
-from cyborg.common.schema import KeyPath, collect_mistakes
+from cyborg.common.schema import Parameters, collect_mistakes
 from cyborg.config.experiment import Experiment, Variant
+from cyborg.config.parameter_file import ParameterFile
 
 
-def resolve_options(variant: Variant) -> dict[str, BaseModel]:
-    """The preparations of a variant, in order: name, and options with defaults filled in."""
+def resolve_options(variant: Variant) -> dict[str, Parameters]:
+    """Return the preparations of a variant in order: name, and options with all defaults."""
     return {
         name: PREPARATIONS.find(name).options.model_validate(given or {})
         for name, given in variant.prepare.items()
     }
 
 
-def find_mistakes(
-    experiment: Experiment,
-    name: str,
-    path: str | Path,
-    where: Callable[..., str],
-    lines: Callable[[KeyPath], int | None],
-) -> list[UserError]:
-    """What is wrong with the preparations of variant `name`.
-
-    where, lines: give the place, and the line, of a key in the file `path`.
-    """
+def find_mistakes(experiment: Experiment, name: str, file: ParameterFile) -> list[UserError]:
+    """Return the mistakes in the preparations of variant `name`, which `file` holds."""
     found: list[UserError] = []
     known = PREPARATIONS.names()
     variant = experiment.variants[name]
     for step, given in variant.prepare.items():
         key = ("variants", name, "prepare", step)
+        location = file.locate(*key)
         if step not in known:
-            hint = suggest_name(step, known)
-            found.append(UserError(f"`{step}` is not a preparation", where=where(*key), hint=hint))
+            found.append(PREPARATIONS.unknown(step, location))
             continue
         member = PREPARATIONS.find(step)
         try:
-            checked = member.options.model_validate(given or {})
+            options = member.options.model_validate(given or {})
         except ValidationError as error:
-            found += collect_mistakes(error, member.options, path, key, lines).mistakes
+            found += collect_mistakes(
+                error, member.options, file.path, key, file.find_line
+            ).mistakes
             continue
-        other = getattr(checked, "variant", None)
+        other = getattr(options, "variant", None)
         if other is not None and other not in experiment.variants:
             hint = suggest_name(other, list(experiment.variants))
-            what = f"`{other}` is not in variants"
-            found.append(UserError(what, where=where(*key, "variant"), hint=hint))
+            place = file.locate(*key, "variant")
+            found.append(UserError(f"`{other}` is not in variants", where=place, hint=hint))
         if member.needs_maps and variant.saliency is None:
             hint = "give `saliency: <map set>` as well"
-            found.append(UserError(f"`{step}` needs human maps", where=where(*key), hint=hint))
+            found.append(UserError(f"`{step}` needs human maps", where=location, hint=hint))
     return found
 
 
 def find_circle(experiment: Experiment) -> list[str]:
-    """Variants each taught by the next, the last being the first; empty where there are none."""
+    """Return variants that are each taught by the next, the last being the first, or []."""
     teachers = {
         name: [o.variant for o in resolve_options(variant).values() if hasattr(o, "variant")]
         for name, variant in experiment.variants.items()
@@ -70,5 +62,5 @@ def find_circle(experiment: Experiment) -> list[str]:
         TopologicalSorter(teachers).prepare()
     except CycleError as error:
         chain: list[str] = error.args[1]
-        return chain[::-1]  # there each is taught by the one before
+        return chain[::-1]  # in the error, each is taught by the one before
     return []

@@ -26,7 +26,7 @@ def run_cell(path: Path, root: Path = Path()) -> Path:
 
     It is safe to start a cell twice and to kill it at any moment. A cell is worked on in `.work/`,
     and its folder under runs/ appears complete or not at all. An interrupted training goes on from
-    what it left in `.work/`.
+    its last epoch.
     """
     spec = read_spec(path)
     kind = CELL_KINDS.find(spec.kind)

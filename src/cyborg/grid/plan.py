@@ -229,5 +229,5 @@ def find_training_set(experiment: Experiment, variant: str) -> str:
 
 @cache
 def hash_modules(modules: tuple[str, ...]) -> str:
-    """Return the hash of some modules and of what they import, read from disk once."""
+    """Return the hash of some modules and of all that they import, read from disk once."""
     return hash_code(list(modules))

@@ -1,4 +1,4 @@
-"""Bring runs/<grid> to what plan/<grid> wants: keep, restore, run the missing cells, prune."""
+"""Make runs/<grid> agree with plan/<grid>: keep, restore and prune cells, and run the missing."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def run_missing(root: Path, grid: str, cells: list[str], wanted: dict[str, Path]
                 progress.update()
                 time.sleep(0.2)
         except BaseException:
-            process.terminate()  # Snakemake stops its cells; they resume at the next run
+            process.terminate()  # Snakemake stops its cells, which resume at the next run
             process.wait()
             raise
         progress.update()

@@ -47,7 +47,8 @@ def blocking(image: np.ndarray, rng: np.random.Generator, strength: float) -> np
         ],
         axis=-1,
     )
-    return image + min(0.85 * strength, 1.0) * (squares - image)
+    blocked: np.ndarray = image + min(0.85 * strength, 1.0) * (squares - image)
+    return blocked
 
 
 def fringe(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
@@ -107,4 +108,6 @@ def hatching(size: int, rng: np.random.Generator) -> np.ndarray:
     """The shortcut cue [S,S]: a faint diagonal grating, -1..1, of about four pixels' period."""
     axis = np.arange(size, dtype=np.float32)
     wave = 2 * np.pi / rng.uniform(3.6, 4.4) / np.sqrt(2)
-    return np.sin(wave * (axis[:, None] + axis[None, :]) + rng.uniform(0, 6.3)).astype(np.float32)
+    phase = wave * (axis[:, None] + axis[None, :]) + rng.uniform(0, 6.3)
+    grating: np.ndarray = np.sin(phase).astype(np.float32)
+    return grating

@@ -47,6 +47,11 @@ class ReportContext:
         return bool((self.auc["runs"] == 1).all())
 
 
+FIGURE = """<figure><img alt="{{ alt }}" width="{{ width }}" src="{{ source }}">
+<figcaption>{{ caption }}</figcaption></figure>
+"""
+
+
 def render_figure(context: ReportContext, name: str, caption: str) -> str:
     """Return an embedded figure, or an empty text if the report has none of this name."""
     if name not in context.figures:
@@ -57,12 +62,7 @@ def render_figure(context: ReportContext, name: str, caption: str) -> str:
         # fine screens.
         width = image.width * 2 // 3
     return render_html(
-        '<figure><img alt="{{ alt }}" width="{{ width }}" src="{{ source }}">\n'
-        "<figcaption>{{ caption }}</figcaption></figure>\n",
-        alt=name.replace("_", " "),
-        width=width,
-        source=embed_png(png),
-        caption=caption,
+        FIGURE, alt=name.replace("_", " "), source=embed_png(png), width=width, caption=caption
     )
 
 

@@ -13,7 +13,7 @@ from cyborg.common.errors import UserError
 
 
 class Environment(TypedDict):
-    """What decides the last digits of a result besides its specification."""
+    """The machine and the packages that trained a cell: they decide the last digits of a result."""
 
     python: str
     torch: str
@@ -74,7 +74,7 @@ def configure_torch(device: torch.device) -> None:
 
 
 def describe_environment(device: torch.device) -> Environment:
-    """Return what decides the last digits of results on `device`, for environment.json."""
+    """Return the content of environment.json: the packages, and the machine with its device."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "python": platform.python_version(),

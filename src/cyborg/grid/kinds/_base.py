@@ -1,4 +1,4 @@
-"""Define what a kind of cell is: the unit of work that the grid runs, caches and shares."""
+"""Define the family of cell kinds: units of work that the grid runs, caches and shares."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class CellKind(Generic[Spec]):
 
     spec: type of the specification. Its field `kind` is the name of the module.
     grid: folder under plan/ and runs/ that its cells lie in. There is one DVC stage for each grid.
-    list_modules: returns the modules whose code the cell runs. A change of one of them, or of what
-    they import, runs the cell again.
+    list_modules: returns the modules whose code the cell runs. A change of one of them, or of a
+    module that they import, runs the cell again.
     run: `run(spec, out, root, work, report)` does the work of the cell and writes its files into
     the empty folder `out`. root is the project folder, work a folder that survives a kill, and
     `report(done, total)` tells the runner how far the cell has come.

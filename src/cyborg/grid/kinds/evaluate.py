@@ -16,7 +16,7 @@ def list_modules(spec: EvaluateSpec) -> list[str]:
 
 
 def run(spec: EvaluateSpec, out: Path, root: Path, work: Path, report: ReportProgress) -> None:
-    """Score the trained cell; see cyborg.evaluation.evaluate.evaluate_cell."""
+    """Score the trained cell with cyborg.evaluation.evaluate.evaluate_cell."""
     from cyborg.evaluation.evaluate import evaluate_cell
 
     evaluate_cell(spec, out, root, report=report)

@@ -20,7 +20,7 @@ def list_modules(spec: PretrainSpec) -> list[str]:
 
 
 def run(spec: PretrainSpec, out: Path, root: Path, work: Path, report: ReportProgress) -> None:
-    """Train the autoencoder; see cyborg.training.pretrain.pretrain_cell."""
+    """Train the autoencoder with cyborg.training.pretrain.pretrain_cell."""
     from cyborg.training.pretrain import pretrain_cell
 
     pretrain_cell(spec, out, root, work=work, report=report)

@@ -21,7 +21,7 @@ def list_modules(spec: TrainSpec) -> list[str]:
 
 
 def run(spec: TrainSpec, out: Path, root: Path, work: Path, report: ReportProgress) -> None:
-    """Train the cell; see cyborg.training.train.train_cell."""
+    """Train the cell with cyborg.training.train.train_cell."""
     from cyborg.training.train import train_cell
 
     train_cell(spec, out, root, work=work, report=report)

@@ -1,4 +1,4 @@
-"""A cell that does nothing but wait: it measures what the orchestration itself costs."""
+"""A cell that does nothing but wait, to measure the costs of the orchestration itself."""
 
 from __future__ import annotations
 

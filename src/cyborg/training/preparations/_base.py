@@ -1,4 +1,4 @@
-"""Define what a preparation is: a change of data or network before the training."""
+"""Define the family of preparations: changes of data or network before the training."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ PlanVariant = Callable[[str], TrainSpec]
 class TrainingData:
     """The training images in memory, with the maps that guide the cell.
 
-    images uint8 [N,S,S,3]; labels int64 [N]; sources (names) [N]; weights of the samples float64
-    [N], NaN if unknown; maps uint8 [M,S,S], which belong to the images `owners` [M], rising.
+    images: uint8 [N,S,S,3]. labels: class numbers int64 [N]. sources: rows of the catalogue [N].
+    weights: of the samples, float64 [N], NaN if unknown.
+    maps: uint8 [M,S,S]. They belong to the images `owners` int64 [M], which rise.
     """
 
     images: np.ndarray
@@ -38,10 +39,11 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Context:
-    """Where a preparation happens.
+    """The cell that is being prepared.
 
-    network, spec: those of the cell that is being prepared. parent: results of the cell that the
-    preparation starts from, None if it starts from none.
+    network, spec: its network before training, and its specification.
+    parent: folder with the results of the cell that the preparation starts from, None if it starts
+    from none.
     """
 
     network: Network
@@ -64,12 +66,12 @@ Options = TypeVar("Options", bound=Parameters)
 class Preparation(Generic[Options]):
     """A member of the family of preparations: the constant `PREPARATION` at the end of its module.
 
-    options: its options in params.yaml; an option named `variant` is another row of `variants`.
+    options: its options in params.yaml. An option named `variant` is another row of `variants`.
     prepare: `prepare(data, options, context)` returns the TrainingData that is trained on.
     needs_maps: whether the variant must name human maps.
     gives_maps: whether it makes maps of its own.
     plan_parent: for a preparation that starts from the result of another cell.
-    `plan_parent(options, alone, plan_variant)` returns the specification of that cell; its code
+    `plan_parent(options, alone, plan_variant)` returns the specification of that cell, whose code
     may be left empty. `alone` is the specification of the own cell without any preparation.
     """
 

@@ -2,11 +2,11 @@
 
     x' = S · x + (1 - S) · G_σ(x)
 
-S is the human map in 0..1, G_σ a Gaussian blur; there is one copy for every level σ. Source: Boyd
-et al., "Human-Aided Saliency Maps Improve Generalization of Deep Learning", arXiv 2105.03492,
-whose code (CVRL/CYBORG, script_gen/train_script_gen.py) lists the levels 2, 4, ..., 16. That the
-map blends sharp and blurred image, and that a level is a standard deviation in pixels of the
-network's input, is inferred.
+S is the human map in 0..1 and G_σ a Gaussian blur. There is one copy for every level σ.
+Source: Boyd et al., "Human-Aided Saliency Maps Improve Generalization of Deep Learning",
+arXiv 2105.03492, whose code (CVRL/CYBORG, script_gen/train_script_gen.py) lists the levels 2, 4,
+..., 16. That the map blends sharp and blurred image, and that a level is a standard deviation in
+pixels of the network's input, is inferred.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Options(Parameters):
 
 
 def add_blurred_copies(data: TrainingData, options: Options, context: Context) -> TrainingData:
-    """Add a copy of every image that has a map for every level; images without one stay as is."""
+    """Add a copy for every level of every image that has a map. Other images stay as they are."""
     rows = data.owners
     copies = [
         blur_outside(data.images[rows], data.maps, level, context.device)
@@ -86,7 +86,7 @@ def blur_outside(
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:
-    # Three standard deviations to each side; the reflected border must not exceed the image.
+    # Three standard deviations to each side. The reflected border must not exceed the image.
     reach = min(math.ceil(3 * sigma), images.shape[-1] - 1)
     result: Tensor = gaussian_blur(images, [2 * reach + 1] * 2, [sigma] * 2)
     return result

@@ -1,6 +1,6 @@
 """MENTOR: first weights from an autoencoder that learned where people look.
 
-A network with a decoder learns human maps from images, without labels, in a cell of its own; its
+A network with a decoder learns human maps from images, without labels, in a cell of its own. Its
 encoder is the network that is then trained as a classifier. Source: Boyd et al., "MENTOR: Human
 Perception-Guided Pretraining for Increased Generalization", arXiv 2310.19545, code CVRL/MENTOR.
 The defaults are those published.
@@ -36,8 +36,8 @@ def plan_autoencoder(
 
 
 def load_encoder(data: TrainingData, options: Pretraining, context: Context) -> TrainingData:
-    """Give the network the weights of the autoencoder's encoder; the head keeps its own."""
-    # The autoencoder never used the head: what it saved there are the same first values.
+    """Give the network the weights of the autoencoder's encoder. The head keeps its own."""
+    # The autoencoder never used the head, so it saved the same first values there.
     context.network.load_state_dict(context.load_parent().state_dict())
     return data
 
