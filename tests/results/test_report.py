@@ -346,3 +346,13 @@ def test_fake_variants_differ_as_planted(done: Path) -> None:
     # Normal scores a distance d apart have AUC Phi(d / sqrt 2).
     for variant, shift in fake_results.SHIFT.items():
         assert means[variant] == pytest.approx(0.5 * math.erfc(-shift / 2), abs=0.04)
+
+
+def test_a_source_of_two_generators_shows_both(small: Path) -> None:
+    manifest = pd.read_parquet(small / "data/manifest.parquet")
+    manifest["generator"] = manifest["generator"].replace("a", "srefi b")
+    manifest.to_parquet(small / "data/manifest.parquet", index=False)
+    results = cells.read_results(build_experiment(seeds=2, architectures=1), small)
+    # Training has seen `srefi b`: so it has seen b, and not c.
+    assert results.seen["cyborg", "kind_b"] == "yes"
+    assert results.seen["cyborg", "kind_c"] == "no"
