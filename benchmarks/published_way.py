@@ -1,11 +1,16 @@
-"""The published training step and scoring, written anew from its description, to compare with.
+"""Train and score as the published code does, to compare with.
 
-A peer for benchmarks and tests, which shares no code with the package. What it does on purpose, as
-the published code (CVRL/CYBORG, train_cam.py and test.py) does: every image is decoded at the
-start and kept as a float32 tensor; a step is float32 with contiguous memory; DenseNet's features
-are computed a second time for the map, other networks' are caught by a hook; maps are made and
-normalised one sample at a time in Python; losses are read back in every step; validation runs in
-batches of the same size; scoring opens one file at a time, in batches of one.
+This code was written from a description of CVRL/CYBORG, train_cam.py and test.py. It shares nothing
+with the package and serves benchmarks and tests. It keeps the slow habits of the published code on
+purpose:
+
+- Every image is decoded at the start and kept as a float32 tensor.
+- A step is float32 with contiguous memory.
+- DenseNet's features are computed a second time for the map. A hook catches those of others.
+- Maps are made and normalised one sample at a time in Python.
+- Losses are read back in every step.
+- Validation runs in batches of the same size.
+- Scoring opens one file at a time, in batches of one.
 """
 
 from __future__ import annotations
@@ -19,11 +24,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+# Mean and standard deviation of the pixels.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def decoded(path: Path, size: int, statistics: tuple = IMAGENET) -> Tensor:
-    """One image as a normalised float32 tensor [3,S,S]."""
+def decode_image(path: Path, size: int, statistics: tuple = IMAGENET) -> Tensor:
+    """Return one image as a normalised float32 tensor [3,S,S]."""
     with Image.open(path) as image:
         small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1).float() / 255
@@ -31,8 +37,8 @@ def decoded(path: Path, size: int, statistics: tuple = IMAGENET) -> Tensor:
     return (pixels - mean) / std
 
 
-def tap(network: nn.Module, layer: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Features caught by a hook on a layer during the forward pass."""
+def catch_features(network: nn.Module, layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a function that returns the features which a hook on a layer caught last."""
     caught: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple, output: Tensor) -> None:
@@ -42,8 +48,8 @@ def tap(network: nn.Module, layer: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda images: caught[0]
 
 
-def distance(features: Tensor, weight: Tensor, predicted: int, human: Tensor) -> Tensor:
-    """Squared distance of one sample's map [C,H,W] from its human map [H,W]."""
+def measure_distance(features: Tensor, weight: Tensor, predicted: int, human: Tensor) -> Tensor:
+    """Return the squared distance of one sample's map [C,H,W] from its human map [H,W]."""
     channels, height, width = features.shape
     cam = (weight[predicted] @ features.reshape(channels, height * width)).reshape(height, width)
     cam = cam - cam.min()
@@ -53,7 +59,7 @@ def distance(features: Tensor, weight: Tensor, predicted: int, human: Tensor) ->
     return ((cam - human) ** 2).mean()
 
 
-def step(
+def take_step(
     network: nn.Module,
     features_of: Callable[[Tensor], Tensor],
     weight: Tensor,
@@ -61,10 +67,10 @@ def step(
     batch: tuple[Tensor, Tensor, Tensor],
     alpha: float = 0.5,
 ) -> tuple[float, float, float]:
-    """One training step; total loss, cross-entropy and distance of the maps.
+    """Take one training step and return total loss, cross-entropy, and distance of the maps.
 
     batch: images [B,3,S,S], labels [B], human maps [B,H,W] at the size of the features.
-    features_of: gives the features [B,C,H,W] of the images that just went through.
+    features_of: returns the features [B,C,H,W] of the images that just went through.
     """
     images, labels, human = batch
     optimiser.zero_grad()
@@ -74,7 +80,7 @@ def step(
     predicted = logits.argmax(1)
     agreement = torch.zeros(())
     for index in range(len(images)):
-        agreement = agreement + distance(
+        agreement = agreement + measure_distance(
             features[index], weight, int(predicted[index].item()), human[index]
         )
     agreement = agreement / len(images)
@@ -84,10 +90,10 @@ def step(
     return total.item(), classification.item(), agreement.item()
 
 
-def batches(
+def collate_batches(
     samples: Sequence[tuple[Tensor, int, Tensor]], size: int, order: Sequence[int]
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Collate samples (image, label, map) that are held one by one, in an order."""
+    """Return batches of samples (image, label, map) that are kept one by one, in an order."""
     result = []
     for start in range(0, len(order), size):
         chosen = [samples[index] for index in order[start : start + size]]
@@ -96,22 +102,24 @@ def batches(
     return result
 
 
-def validate(network: nn.Module, samples: Sequence[tuple[Tensor, int, Tensor]], size: int) -> float:
-    """Accuracy, in batches of the training's size."""
+def measure_accuracy(
+    network: nn.Module, samples: Sequence[tuple[Tensor, int, Tensor]], size: int
+) -> float:
+    """Return the accuracy, in batches of the training's size."""
     network.eval()
     right = 0
     with torch.no_grad():
-        for images, labels, _ in batches(samples, size, range(len(samples))):
+        for images, labels, _ in collate_batches(samples, size, range(len(samples))):
             right += int((network(images).argmax(1) == labels).sum().item())
     return right / len(samples)
 
 
-def score(network: nn.Module, paths: Sequence[Path], size: int) -> list[float]:
-    """Score of the second class of each file, opened one at a time."""
+def score_files(network: nn.Module, paths: Sequence[Path], size: int) -> list[float]:
+    """Return the score of the second class of each file, opened one at a time."""
     network.eval()
     scores = []
     with torch.no_grad():
         for path in paths:
-            logits = network(decoded(path, size)[None])
+            logits = network(decode_image(path, size)[None])
             scores.append(torch.sigmoid(logits)[0, 1].item())
     return scores

@@ -49,7 +49,7 @@ def published(
     if name == "resnet50":
         network: Any = torchvision.models.resnet50(weights=None)
         network.fc = nn.Linear(network.fc.in_features, 2)
-        features = published_way.tap(network, network.layer4[-1].conv3)
+        features = published_way.catch_features(network, network.layer4[-1].conv3)
         weight = network.fc.weight
     else:
         network = torchvision.models.densenet121(weights=None)
@@ -66,9 +66,9 @@ def published(
     def epoch() -> None:
         order = torch.randperm(len(samples)).tolist()
         for start in range(0, len(order), size):
-            (batch,) = published_way.batches(samples, size, order[start : start + size])
+            (batch,) = published_way.collate_batches(samples, size, order[start : start + size])
             images, classes, human = (part.to(device) for part in batch)
-            published_way.step(network, features, weight, optimiser, (images, classes, human))
+            published_way.take_step(network, features, weight, optimiser, (images, classes, human))
 
     return epoch
 

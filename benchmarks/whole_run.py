@@ -95,7 +95,7 @@ def published_network(name: str) -> tuple[Any, Any, nn.Parameter]:
         network.classifier = nn.Linear(network.classifier.in_features, 2)
         return network, network.features, network.classifier.weight
     network.fc = nn.Linear(network.fc.in_features, 2)
-    features = published_way.tap(network, network.layer4[-1].conv3)
+    features = published_way.catch_features(network, network.layer4[-1].conv3)
     return network, features, network.fc.weight
 
 
@@ -103,7 +103,7 @@ def published_run(root: Path, table: pd.DataFrame, name: str, epochs: int) -> No
     """Decode all, then train and validate, the published way."""
     samples: dict[str, list] = {"train": [], "validation": []}
     for row in table.itertuples():
-        image = published_way.decoded(root / row.file, INPUT)
+        image = published_way.decode_image(root / row.file, INPUT)
         with Image.open(root / row.saliency) as human:
             small = np.asarray(human.resize((MAP, MAP), Image.Resampling.BILINEAR))
         label = int(row.label == "synthetic")
@@ -114,9 +114,11 @@ def published_run(root: Path, table: pd.DataFrame, name: str, epochs: int) -> No
         network.train()
         order = torch.randperm(len(samples["train"])).tolist()
         for start in range(0, len(order), 20):
-            (batch,) = published_way.batches(samples["train"], 20, order[start : start + 20])
-            published_way.step(network, features, weight, optimiser, batch)
-        published_way.validate(network, samples["validation"], 20)
+            (batch,) = published_way.collate_batches(
+                samples["train"], 20, order[start : start + 20]
+            )
+            published_way.take_step(network, features, weight, optimiser, batch)
+        published_way.measure_accuracy(network, samples["validation"], 20)
 
 
 def whole_run(network: str, counts: dict[str, int], epochs: int) -> None:
@@ -155,7 +157,7 @@ def scoring(network: str, images: int, models: int) -> None:
         ours_of = [build_network(spec, classes=2, seed=n) for n in range(models)]
         start = time.perf_counter()
         for model in theirs_of:
-            published_way.score(model, paths, INPUT)
+            published_way.score_files(model, paths, INPUT)
         theirs = time.perf_counter() - start
         start = time.perf_counter()
         pack(experiment(network, 1), root)
