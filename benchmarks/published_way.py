@@ -1,16 +1,11 @@
-"""Train and score as the published code does, to compare with.
+"""Train and score as the published code does, written anew from its description, to compare with.
 
-This code was written from a description of CVRL/CYBORG, train_cam.py and test.py. It shares nothing
-with the package and serves benchmarks and tests. It keeps the slow habits of the published code on
-purpose:
-
-- Every image is decoded at the start and kept as a float32 tensor.
-- A step is float32 with contiguous memory.
-- DenseNet's features are computed a second time for the map. A hook catches those of others.
-- Maps are made and normalised one sample at a time in Python.
-- Losses are read back in every step.
-- Validation runs in batches of the same size.
-- Scoring opens one file at a time, in batches of one.
+A peer for benchmarks and tests, which shares no code with the package. What it does on purpose, as
+the published code (CVRL/CYBORG, train_cam.py and test.py) does: every image is decoded at the
+start and kept as a float32 tensor; a step is float32 with contiguous memory; DenseNet's features
+are computed a second time for the map, other networks' are caught by a hook; maps are made and
+normalised one sample at a time in Python; losses are read back in every step; validation runs in
+batches of the same size; scoring opens one file at a time, in batches of one.
 """
 
 from __future__ import annotations
@@ -24,7 +19,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Mean and standard deviation of the pixels.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -37,8 +31,8 @@ def decode_image(path: Path, size: int, statistics: tuple = IMAGENET) -> Tensor:
     return (pixels - mean) / std
 
 
-def catch_features(network: nn.Module, layer: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return a function that returns the features which a hook on a layer caught last."""
+def tap_features(network: nn.Module, layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a function for the features that a hook on a layer catches in the forward pass."""
     caught: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple, output: Tensor) -> None:
@@ -59,7 +53,7 @@ def measure_distance(features: Tensor, weight: Tensor, predicted: int, human: Te
     return ((cam - human) ** 2).mean()
 
 
-def take_step(
+def train_step(
     network: nn.Module,
     features_of: Callable[[Tensor], Tensor],
     weight: Tensor,
@@ -67,10 +61,10 @@ def take_step(
     batch: tuple[Tensor, Tensor, Tensor],
     alpha: float = 0.5,
 ) -> tuple[float, float, float]:
-    """Take one training step and return total loss, cross-entropy, and distance of the maps.
+    """Do one training step and return total loss, cross-entropy and distance of the maps.
 
     batch: images [B,3,S,S], labels [B], human maps [B,H,W] at the size of the features.
-    features_of: returns the features [B,C,H,W] of the images that just went through.
+    features_of: gives the features [B,C,H,W] of the images that just went through.
     """
     images, labels, human = batch
     optimiser.zero_grad()
@@ -93,7 +87,7 @@ def take_step(
 def collate_batches(
     samples: Sequence[tuple[Tensor, int, Tensor]], size: int, order: Sequence[int]
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Return batches of samples (image, label, map) that are kept one by one, in an order."""
+    """Collate samples (image, label, map) that are held one by one, in an order."""
     result = []
     for start in range(0, len(order), size):
         chosen = [samples[index] for index in order[start : start + size]]

@@ -1,9 +1,9 @@
-"""Time a step that differentiates the input gradient, with torch's own derivatives and ours.
+"""Compare torch's own derivatives with ours, in a step that differentiates the input gradient.
 
     python benchmarks/second_derivatives.py
 
 EfficientNet-lite0 at 112 pixels, batch 20, one thread, processor time of one step, the median of
-three, with batch normalisation fixed and trained, and a step with cross-entropy for comparison.
+three; with batch normalisation fixed and trained. A step with cross-entropy stands beside it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cyborg.models.second_derivatives import TwiceDifferentiable
 SIZE, BATCH, ROUNDS = 112, 20, 3
 
 
-def take_gradient_step(network: Network, images: torch.Tensor) -> None:
+def step_with_second_derivatives(network: Network, images: torch.Tensor) -> None:
     """Compute gradients of the squared input gradient of one class, as in `right_reasons`."""
     inputs = network.normalise_images(images).requires_grad_(True)
     score = network.forward_normalised(inputs).logits[:, 0].sum()
@@ -34,7 +34,7 @@ def take_gradient_step(network: Network, images: torch.Tensor) -> None:
     gradient.square().sum().backward()
 
 
-def take_plain_step(network: Network, images: torch.Tensor) -> None:
+def step_plainly(network: Network, images: torch.Tensor) -> None:
     """Compute gradients of cross-entropy."""
     logits = network(images).logits
     network.zero_grad()
@@ -66,11 +66,11 @@ def main() -> None:
         architecture = resolve_network("efficientnet_lite0", options)
         network = build_network(architecture, classes=2, seed=0).train()
         network.to(memory_format=torch.channels_last)
-        ordinary = measure_seconds(lambda n=network: take_plain_step(n, images))
+        ordinary = measure_seconds(lambda n=network: step_plainly(n, images))
         module.TwiceDifferentiable = nullcontext  # type: ignore[assignment, misc]
-        theirs = measure_seconds(lambda n=network: take_gradient_step(n, images))
+        theirs = measure_seconds(lambda n=network: step_with_second_derivatives(n, images))
         module.TwiceDifferentiable = TwiceDifferentiable  # type: ignore[misc]
-        ours = measure_seconds(lambda n=network: take_gradient_step(n, images))
+        ours = measure_seconds(lambda n=network: step_with_second_derivatives(n, images))
         print(
             f"| {'fixed' if fixed else 'trained'} | {theirs:.2f} s | {ours:.2f} s "
             f"| {theirs / ours:.2f} | {ordinary:.2f} s |",

@@ -10,7 +10,7 @@ from cyborg.reference.pages import write_pages
 
 
 def main(arguments: list[str]) -> int:
-    """Update the pages named by `arguments`; return the exit code."""
+    """Update the pages named by `arguments`, and return the exit code."""
     try:
         changed = write_pages([Path(name) for name in arguments])
     except UserError as error:

@@ -105,6 +105,6 @@ def _describe_members(family: Family[Any]) -> str:
 
 
 def _tabulate(heads: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table; a `|` inside a cell is escaped."""
+    """Return a Markdown table, with each `|` inside a cell escaped."""
     lines = [heads, ["---"] * len(heads), *([c.replace("|", "\\|") for c in row] for row in rows)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines).replace("| --- ", "|---")

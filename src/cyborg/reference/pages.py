@@ -58,7 +58,7 @@ def fill_blocks(text: str, page: Path) -> str:
 
 
 def write_pages(pages: list[Path]) -> list[Path]:
-    """Renew the generated blocks of pages; return those that changed."""
+    """Renew the generated blocks of pages, and return the pages that changed."""
     changed = []
     for page in pages:
         text = page.read_text(encoding="utf-8")
