@@ -154,8 +154,8 @@ def resize_unit_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
     Resizing is bilinear with antialiasing, as in the published code, which uses Pillow.
 
-    >>> resize_unit_maps(torch.zeros(1, 8, 8, dtype=torch.uint8), (2, 2))
-    tensor([[[0., 0.],
-             [0., 0.]]])
+    >>> resize_unit_maps(torch.full((1, 8, 8), 255, dtype=torch.uint8), (2, 2)).round(decimals=3)
+    tensor([[[1., 1.],
+             [1., 1.]]])
     """
     return resize_maps(maps.float() / 255 if maps.dtype == torch.uint8 else maps, size)
