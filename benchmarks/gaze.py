@@ -1,4 +1,4 @@
-"""Maps made of recorded gaze against other maps of the same images: CC, SIM, and two controls.
+"""Compare maps made of recorded gaze with other maps of the same images: CC, SIM, two controls.
 
     python benchmarks/gaze.py FOLDER [--sigma 0.5 1 2]
 
@@ -52,8 +52,8 @@ PAIRS = [
     ("OSIE, eyes", "OSIE, mouse, web"),
     ("OSIE, mouse, laboratory", "OSIE, mouse, web"),
 ]
+# Standard deviation of SALICON's own rule, pixels.
 RULE = 19.0
-"""Standard deviation of SALICON's own rule, pixels."""
 ByImage = dict[str, np.ndarray]
 
 
@@ -68,32 +68,32 @@ class Agreed:
 
 
 @cache
-def recorded(folder: Path, name: str) -> list[AnnotatedImage]:
-    """The images of a set of FILES with what was recorded, in pixels of the images at hand."""
+def read_recordings(folder: Path, name: str) -> list[AnnotatedImage]:
+    """Return the images of a set of FILES with their recordings, in pixels of the given images."""
     path, images = FILES[name]
     # The images of OSIE are here at half their size.
     return gather_images(folder / path, folder / images, "auto", MapRecipe(on_size="scale"))
 
 
-def drawn(pictures: list[AnnotatedImage], exchanged: bool = False, **gaze: Any) -> ByImage:
-    """Maps, float32 [H,W], 0..255, by the stem of the image; gaze: keys of the recipe's `gaze`."""
+def draw_maps(pictures: list[AnnotatedImage], exchanged: bool = False, **gaze: Any) -> ByImage:
+    """Return maps float32 [H,W], 0..255, by stem of the image. gaze: keys of a recipe's `gaze`."""
     recipe = MapRecipe.model_validate({"on_size": "scale", "gaze": gaze})
     found = {}
     for picture in pictures:
-        said = [_exchanged(a) if exchanged else a for a in picture.annotations]
+        said = [_exchange_axes(a) if exchanged else a for a in picture.annotations]
         found[picture.stem] = render_map(said, picture.size, recipe, "").map.astype(np.float32)
     return found
 
 
-def _exchanged(annotation: Annotation) -> Annotation:
-    """x for y and y for x; what then lies off the image is left out when the map is made."""
+def _exchange_axes(annotation: Annotation) -> Annotation:
+    """Exchange x and y. Positions that then lie off the image are left out of the map."""
     if annotation.fixations is None:
         return annotation
     return replace(annotation, fixations=annotation.fixations[:, [1, 0, 2]])
 
 
-def by_their_rule(folder: Path) -> ByImage:
-    """The maps of SALICON's own rule, float32 [H,W], 0..1, by the stem of the image."""
+def draw_by_their_rule(folder: Path) -> ByImage:
+    """Return maps by SALICON's own rule, float32 [H,W], 0..1, by the stem of the image."""
     content = json.loads((folder / FILES["SALICON, mouse"][0]).read_text())
     found = {}
     for image in content["images"]:
@@ -108,50 +108,55 @@ def by_their_rule(folder: Path) -> ByImage:
     return found
 
 
-def measured(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """CC and SIM of two maps [H,W], as `cyborg agreement` measures them."""
+def measure_agreement(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Return CC and SIM of two maps [H,W], as `cyborg agreement` measures them."""
     stack = np.stack((one.ravel(), other.ravel()))
     alike, common = agreement.standardize_maps(stack), agreement.divide_by_sum(stack)
     cc = agreement.correlate_maps(alike[0], alike[1:])
     return float(cc[0]), float(agreement.intersect_histograms(common[0], common[1:])[0])
 
 
-def each(ours: ByImage, theirs: ByImage) -> np.ndarray:
-    """CC and SIM, float64 [n,2], of the images that both have, sorted by name."""
-    return np.array([measured(ours[name], theirs[name]) for name in sorted(ours.keys() & theirs)])
+def measure_each(ours: ByImage, theirs: ByImage) -> np.ndarray:
+    """Return CC and SIM, float64 [n,2], of the images that both have, sorted by name."""
+    return np.array(
+        [measure_agreement(ours[name], theirs[name]) for name in sorted(ours.keys() & theirs)]
+    )
 
 
-def agreed(ours: ByImage, exchanged: ByImage, theirs: ByImage) -> Agreed:
-    """Ours, and ours with x and y exchanged, against theirs; and ours against other images'."""
+def measure_with_controls(ours: ByImage, exchanged: ByImage, theirs: ByImage) -> Agreed:
+    """Compare ours, and ours with x and y exchanged, with theirs, and ours with other images'."""
     names = sorted(ours.keys() & theirs)
     of_next = dict(zip(names, (theirs[name] for name in names[1:] + names[:1]), strict=True))
     rows = [
-        each(a, b).mean(axis=0) for a, b in ((ours, theirs), (exchanged, theirs), (ours, of_next))
+        measure_each(a, b).mean(axis=0)
+        for a, b in ((ours, theirs), (exchanged, theirs), (ours, of_next))
     ]
     right, swapped, other = ((float(cc), float(sim)) for cc, sim in rows)
     return Agreed(len(names), right, swapped, other)
 
 
-def compared(folder: Path, ours: str, theirs: str, sigma: float) -> Agreed:
-    """Two sets of FILES at `sigma` degrees; ready maps stay as they are."""
-    mine, yours = recorded(folder, ours), recorded(folder, theirs)
-    return agreed(
-        drawn(mine, sigma=sigma),
-        drawn(mine, exchanged=True, sigma=sigma),
-        drawn(yours, sigma=sigma),
+def compare_sets(folder: Path, ours: str, theirs: str, sigma: float) -> Agreed:
+    """Compare two sets of FILES at `sigma` degrees. Ready maps stay as they are."""
+    mine, yours = read_recordings(folder, ours), read_recordings(folder, theirs)
+    return measure_with_controls(
+        draw_maps(mine, sigma=sigma),
+        draw_maps(mine, exchanged=True, sigma=sigma),
+        draw_maps(yours, sigma=sigma),
     )
 
 
-def against_their_rule(folder: Path) -> Agreed:
-    """SALICON's recordings as this project draws them, at 19 pixels, against its own rule."""
-    mine = recorded(folder, "SALICON, mouse")
+def compare_with_their_rule(folder: Path) -> Agreed:
+    """Compare SALICON's recordings, drawn by this project at 19 pixels, with its own rule."""
+    mine = read_recordings(folder, "SALICON, mouse")
     pixels: dict[str, Any] = {"sigma": RULE, "unit": "pixels"}
-    return agreed(
-        drawn(mine, **pixels), drawn(mine, exchanged=True, **pixels), by_their_rule(folder)
+    return measure_with_controls(
+        draw_maps(mine, **pixels),
+        draw_maps(mine, exchanged=True, **pixels),
+        draw_by_their_rule(folder),
     )
 
 
-def _row(ours: str, theirs: str, sigma: str, found: Agreed) -> str:
+def _format_row(ours: str, theirs: str, sigma: str, found: Agreed) -> str:
     # A rounded zero has no sign.
     values = (
         f"{round(cc, 2) + 0:.2f}, {sim:.2f}"
@@ -170,12 +175,12 @@ def main() -> None:
     options = parser.parse_args()
     print("| maps of | against | images | sigma | CC, SIM | x, y exchanged | other images |")
     print("|---|---|---|---|---|---|---|")
-    own = against_their_rule(options.folder)
-    print(_row("SALICON, mouse", "SALICON's own rule", f"{RULE:g} pixels", own))
+    own = compare_with_their_rule(options.folder)
+    print(_format_row("SALICON, mouse", "SALICON's own rule", f"{RULE:g} pixels", own))
     for ours, theirs in PAIRS:
         for sigma in options.sigma:
-            found = compared(options.folder, ours, theirs, sigma)
-            print(_row(ours, theirs, f"{sigma:g}°", found), flush=True)
+            found = compare_sets(options.folder, ours, theirs, sigma)
+            print(_format_row(ours, theirs, f"{sigma:g}°", found), flush=True)
 
 
 if __name__ == "__main__":

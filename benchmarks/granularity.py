@@ -1,4 +1,4 @@
-"""How far the map sets of a project differ, after `cyborg rasterize`.
+"""Measure how far the map sets of a project differ, after `cyborg rasterize`.
 
     python benchmarks/granularity.py [--project .] [--reference area] [--input 160] [--cells 5]
 
@@ -24,22 +24,22 @@ from torch.nn import functional
 from cyborg.saliency.agreement import correlate_maps, standardize_maps
 
 
-def cells(grey: np.ndarray, size: int, count: int) -> np.ndarray:
-    """A map uint8 [H,W] as the loss sees it, float32 [count,count]."""
+def resize_map(grey: np.ndarray, size: int, count: int) -> np.ndarray:
+    """Return a map uint8 [H,W] as the loss sees it, float32 [count,count]."""
     value = torch.from_numpy(grey).float()[None, None]
     for side in (size, count):
         value = functional.interpolate(value, (side, side), mode="bilinear", antialias=True)
     return value[0, 0].numpy()
 
 
-def alike(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson correlation of two maps of one size."""
+def correlate_pair(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the Pearson correlation of two maps of one size."""
     both = standardize_maps(np.stack((one.ravel(), other.ravel())).astype(np.float32))
     return float(correlate_maps(both[0], both[1:])[0])
 
 
-def compared(project: Path, reference: str, size: int, count: int) -> pd.DataFrame:
-    """A row per map set; `maps` is its name, the other columns as described above."""
+def compare_map_sets(project: Path, reference: str, size: int, count: int) -> pd.DataFrame:
+    """Return a row per map set. `maps` is its name, and the text above describes the others."""
     index = pd.read_parquet(project / "data/saliency/index.parquet")
     files = index.pivot(index="image", columns="maps", values="file")
     pairs = {name: files[[name, reference]].dropna().to_numpy() for name in files.columns}
@@ -53,9 +53,11 @@ def compared(project: Path, reference: str, size: int, count: int) -> pd.DataFra
             one, other = (np.array(Image.open(project / file)) for file in files_of_both)
             if one.shape != other.shape:
                 continue
-            small = (cells(one, size, count), cells(other, size, count))
+            small = (resize_map(one, size, count), resize_map(other, size, count))
             same = float((one == other).all())
-            values.append((one.max() / 255, same, alike(one, other), alike(*small)))
+            values.append(
+                (one.max() / 255, same, correlate_pair(one, other), correlate_pair(*small))
+            )
         rows.append((name, len(values), areas[both[:, 0]].mean(), *np.nanmean(values, axis=0)))
     columns = ["maps", "images", "area", "highest", "identical", "cc", f"cc_{count}x{count}"]
     return pd.DataFrame(rows, columns=columns)
@@ -70,7 +72,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=5, help="side of the network's map")
     options = parser.parse_args()
     torch.set_num_threads(1)  # for small pictures, threads cost more than they bring
-    table = compared(options.project, options.reference, options.input, options.cells)
+    table = compare_map_sets(options.project, options.reference, options.input, options.cells)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
 
 

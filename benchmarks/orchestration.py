@@ -1,4 +1,4 @@
-"""What the grid itself costs: 200 cells that do nothing, run and then found to be finished.
+"""Measure the costs of the grid itself: 200 cells that do nothing, run and then found finished.
 
     python benchmarks/orchestration.py [--cells 200]
 
@@ -55,15 +55,15 @@ def main() -> None:
                 parents=(),
             )
             write_json(root / "plan" / f"{cell_path(spec)}.json", spec.to_json())
-        timed(root, "git", "init", "-q")
-        timed(root, "dvc", "init", "-q")
-        first = timed(root, "dvc", "repro")
-        nothing = timed(root, "dvc", "repro")
+        time_command(root, "git", "init", "-q")
+        time_command(root, "dvc", "init", "-q")
+        first = time_command(root, "dvc", "repro")
+        nothing = time_command(root, "dvc", "repro")
         shutil.rmtree(root / "runs")
-        specs = list(list_planned(root, "wait").values())
+        files = list(list_planned(root, "wait").values())
         start = time.perf_counter()
-        for spec in specs[: cells // 10]:
-            timed(root, sys.executable, "-m", "cyborg", "cell", str(spec))
+        for file in files[: cells // 10]:
+            time_command(root, sys.executable, "-m", "cyborg", "cell", str(file))
         own = (time.perf_counter() - start) * cells / (cells // 10)
     cores = os.cpu_count()
     print(
@@ -77,8 +77,8 @@ def main() -> None:
     print(f"dvc repro, nothing to do {nothing:6.1f} s")
 
 
-def timed(root: Path, *command: str) -> float:
-    """Seconds that a command takes; its output is shown only where it fails."""
+def time_command(root: Path, *command: str) -> float:
+    """Return the seconds that a command takes. Show its output only if it fails."""
     start = time.perf_counter()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(

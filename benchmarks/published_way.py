@@ -1,4 +1,4 @@
-"""The published training step and scoring, written anew from its description, to compare with.
+"""Train and score as the published code does, written anew from its description, to compare with.
 
 A peer for benchmarks and tests, which shares no code with the package. What it does on purpose, as
 the published code (CVRL/CYBORG, train_cam.py and test.py) does: every image is decoded at the
@@ -22,8 +22,8 @@ from torch.nn import functional
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def decoded(path: Path, size: int, statistics: tuple = IMAGENET) -> Tensor:
-    """One image as a normalised float32 tensor [3,S,S]."""
+def decode_image(path: Path, size: int, statistics: tuple = IMAGENET) -> Tensor:
+    """Return one image as a normalised float32 tensor [3,S,S]."""
     with Image.open(path) as image:
         small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1).float() / 255
@@ -31,8 +31,8 @@ def decoded(path: Path, size: int, statistics: tuple = IMAGENET) -> Tensor:
     return (pixels - mean) / std
 
 
-def tap(network: nn.Module, layer: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Features caught by a hook on a layer during the forward pass."""
+def tap_features(network: nn.Module, layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a function for the features that a hook on a layer catches in the forward pass."""
     caught: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple, output: Tensor) -> None:
@@ -42,8 +42,8 @@ def tap(network: nn.Module, layer: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda images: caught[0]
 
 
-def distance(features: Tensor, weight: Tensor, predicted: int, human: Tensor) -> Tensor:
-    """Squared distance of one sample's map [C,H,W] from its human map [H,W]."""
+def measure_distance(features: Tensor, weight: Tensor, predicted: int, human: Tensor) -> Tensor:
+    """Return the squared distance of one sample's map [C,H,W] from its human map [H,W]."""
     channels, height, width = features.shape
     cam = (weight[predicted] @ features.reshape(channels, height * width)).reshape(height, width)
     cam = cam - cam.min()
@@ -53,7 +53,7 @@ def distance(features: Tensor, weight: Tensor, predicted: int, human: Tensor) ->
     return ((cam - human) ** 2).mean()
 
 
-def step(
+def train_step(
     network: nn.Module,
     features_of: Callable[[Tensor], Tensor],
     weight: Tensor,
@@ -61,7 +61,7 @@ def step(
     batch: tuple[Tensor, Tensor, Tensor],
     alpha: float = 0.5,
 ) -> tuple[float, float, float]:
-    """One training step; total loss, cross-entropy and distance of the maps.
+    """Do one training step and return total loss, cross-entropy and distance of the maps.
 
     batch: images [B,3,S,S], labels [B], human maps [B,H,W] at the size of the features.
     features_of: gives the features [B,C,H,W] of the images that just went through.
@@ -74,7 +74,7 @@ def step(
     predicted = logits.argmax(1)
     agreement = torch.zeros(())
     for index in range(len(images)):
-        agreement = agreement + distance(
+        agreement = agreement + measure_distance(
             features[index], weight, int(predicted[index].item()), human[index]
         )
     agreement = agreement / len(images)
@@ -84,7 +84,7 @@ def step(
     return total.item(), classification.item(), agreement.item()
 
 
-def batches(
+def collate_batches(
     samples: Sequence[tuple[Tensor, int, Tensor]], size: int, order: Sequence[int]
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Collate samples (image, label, map) that are held one by one, in an order."""
@@ -96,22 +96,24 @@ def batches(
     return result
 
 
-def validate(network: nn.Module, samples: Sequence[tuple[Tensor, int, Tensor]], size: int) -> float:
-    """Accuracy, in batches of the training's size."""
+def measure_accuracy(
+    network: nn.Module, samples: Sequence[tuple[Tensor, int, Tensor]], size: int
+) -> float:
+    """Return the accuracy, in batches of the training's size."""
     network.eval()
     right = 0
     with torch.no_grad():
-        for images, labels, _ in batches(samples, size, range(len(samples))):
+        for images, labels, _ in collate_batches(samples, size, range(len(samples))):
             right += int((network(images).argmax(1) == labels).sum().item())
     return right / len(samples)
 
 
-def score(network: nn.Module, paths: Sequence[Path], size: int) -> list[float]:
-    """Score of the second class of each file, opened one at a time."""
+def score_files(network: nn.Module, paths: Sequence[Path], size: int) -> list[float]:
+    """Return the score of the second class of each file, opened one at a time."""
     network.eval()
     scores = []
     with torch.no_grad():
         for path in paths:
-            logits = network(decoded(path, size)[None])
+            logits = network(decode_image(path, size)[None])
             scores.append(torch.sigmoid(logits)[0, 1].item())
     return scores

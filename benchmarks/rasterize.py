@@ -1,4 +1,4 @@
-"""Polygons filled per second on one core, against fillers of other libraries.
+"""Measure polygons filled per second on one core, beside fillers of other libraries.
 
     python benchmarks/rasterize.py [--size 1024] [--polygons 400] [--repeats 3]
 
@@ -26,8 +26,8 @@ VERTICES = 50
 Filler = Callable[[np.ndarray, np.ndarray], None]
 
 
-def outlines(rng: np.random.Generator, count: int, size: int) -> dict[str, list[np.ndarray]]:
-    """Polygons float64 [50,2] of each kind."""
+def draw_outlines(rng: np.random.Generator, count: int, size: int) -> dict[str, list[np.ndarray]]:
+    """Return polygons float64 [50,2] of each kind."""
 
     def around(jagged: float) -> np.ndarray:
         angles = np.sort(rng.uniform(0, 2 * np.pi, VERTICES))
@@ -43,26 +43,26 @@ def outlines(rng: np.random.Generator, count: int, size: int) -> dict[str, list[
     }
 
 
-def cyborg(mask: np.ndarray, polygon: np.ndarray) -> None:
-    """This project's filler."""
+def fill_with_cyborg(mask: np.ndarray, polygon: np.ndarray) -> None:
+    """Fill with this project's filler."""
     fill_polygon(mask, [polygon])
 
 
-def pillow(mask: np.ndarray, polygon: np.ndarray) -> None:
-    """ImageDraw, even-odd, borders included; the picture is made an array for the union."""
+def fill_with_pillow(mask: np.ndarray, polygon: np.ndarray) -> None:
+    """Fill with ImageDraw: even-odd, borders included, made an array for the union."""
     picture = Image.new("L", mask.shape[::-1])
     ImageDraw.Draw(picture).polygon(polygon.ravel().tolist(), fill=1)
     np.logical_or(mask, np.asarray(picture), out=mask)
 
 
-def cocotools(mask: np.ndarray, polygon: np.ndarray) -> None:
-    """pycocotools: run lengths from a five times enlarged outline, then decoded."""
+def fill_with_cocotools(mask: np.ndarray, polygon: np.ndarray) -> None:
+    """Fill with pycocotools: run lengths from a five times enlarged outline, then decoded."""
     codes = codec.frPyObjects([polygon.ravel().tolist()], *mask.shape)
     np.logical_or(mask, codec.decode(codes)[..., 0], out=mask)
 
 
-def matplotlib(mask: np.ndarray, polygon: np.ndarray) -> None:
-    """Point in polygon for every pixel centre of the bounding box (the plain way)."""
+def fill_with_matplotlib(mask: np.ndarray, polygon: np.ndarray) -> None:
+    """Ask for every pixel centre of the bounding box whether it is inside (the plain way)."""
     low = np.clip(np.floor(polygon.min(axis=0)), 0, mask.shape[1]).astype(int)
     high = np.clip(np.ceil(polygon.max(axis=0)), 0, mask.shape[1]).astype(int)
     x, y = np.meshgrid(np.arange(low[0], high[0]) + 0.5, np.arange(low[1], high[1]) + 0.5)
@@ -70,8 +70,8 @@ def matplotlib(mask: np.ndarray, polygon: np.ndarray) -> None:
     mask[low[1] : high[1], low[0] : high[0]] |= inside.reshape(x.shape)
 
 
-def speed(fill: Filler, polygons: list[np.ndarray], size: int, repeats: int) -> float:
-    """Polygons per second of processor time, the best of some repeats."""
+def measure_speed(fill: Filler, polygons: list[np.ndarray], size: int, repeats: int) -> float:
+    """Return polygons per second of processor time, the best of some repeats."""
     best = np.inf
     for _ in range(repeats):
         mask = np.zeros((size, size), dtype=bool)
@@ -82,12 +82,12 @@ def speed(fill: Filler, polygons: list[np.ndarray], size: int, repeats: int) -> 
     return len(polygons) / best
 
 
-def agreement(fill: Filler, polygons: list[np.ndarray], size: int) -> float:
-    """Mean intersection over union with this project's filler."""
+def measure_agreement(fill: Filler, polygons: list[np.ndarray], size: int) -> float:
+    """Return the mean intersection over union with this project's filler."""
     values = []
     for polygon in polygons:
         ours, theirs = np.zeros((size, size), dtype=bool), np.zeros((size, size), dtype=bool)
-        cyborg(ours, polygon)
+        fill_with_cyborg(ours, polygon)
         fill(theirs, polygon)
         values.append((ours & theirs).sum() / (ours | theirs).sum())
     return float(np.mean(values))
@@ -100,17 +100,21 @@ def main() -> None:
     parser.add_argument("--polygons", type=int, default=400, help="polygons of each kind")
     parser.add_argument("--repeats", type=int, default=3, help="runs; the fastest counts")
     options = parser.parse_args()
-    kinds = outlines(np.random.default_rng(0), options.polygons, options.size)
+    kinds = draw_outlines(np.random.default_rng(0), options.polygons, options.size)
     print(f"{VERTICES} vertices, {options.size} x {options.size} pixels, one core")
     print(f"{'kind':12}{'filler':14}{'polygons/s':>12}{'cyborg is':>12}{'IoU':>8}")
     for kind, polygons in kinds.items():
-        ours = speed(cyborg, polygons, options.size, options.repeats)
+        ours = measure_speed(fill_with_cyborg, polygons, options.size, options.repeats)
         print(f"{kind:12}{'cyborg':14}{ours:12.0f}{'':12}{1:8.4f}")
-        for fill, few in ((pillow, 200), (cocotools, 60), (matplotlib, 5)):
+        for name, fill, few in (
+            ("pillow", fill_with_pillow, 200),
+            ("cocotools", fill_with_cocotools, 60),
+            ("matplotlib", fill_with_matplotlib, 5),
+        ):
             sample = polygons[:few]
-            theirs = speed(fill, sample, options.size, 1)
-            shared = agreement(fill, sample[:20], options.size)
-            print(f"{'':12}{fill.__name__:14}{theirs:12.0f}{ours / theirs:11.1f}x{shared:8.4f}")
+            theirs = measure_speed(fill, sample, options.size, 1)
+            shared = measure_agreement(fill, sample[:20], options.size)
+            print(f"{'':12}{name:14}{theirs:12.0f}{ours / theirs:11.1f}x{shared:8.4f}")
 
 
 if __name__ == "__main__":

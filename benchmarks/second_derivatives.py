@@ -1,4 +1,4 @@
-"""A step that differentiates the input gradient: torch's own derivatives against ours.
+"""Compare torch's own derivatives with ours, in a step that differentiates the input gradient.
 
     python benchmarks/second_derivatives.py
 
@@ -25,8 +25,8 @@ from cyborg.models.second_derivatives import TwiceDifferentiable
 SIZE, BATCH, ROUNDS = 112, 20, 3
 
 
-def step(network: Network, images: torch.Tensor) -> None:
-    """Gradients of the squared input gradient of one class, as in `right_reasons`."""
+def step_with_second_derivatives(network: Network, images: torch.Tensor) -> None:
+    """Compute gradients of the squared input gradient of one class, as in `right_reasons`."""
     inputs = network.normalise_images(images).requires_grad_(True)
     score = network.forward_normalised(inputs).logits[:, 0].sum()
     (gradient,) = torch.autograd.grad(score, inputs, create_graph=True)
@@ -34,15 +34,15 @@ def step(network: Network, images: torch.Tensor) -> None:
     gradient.square().sum().backward()
 
 
-def plain(network: Network, images: torch.Tensor) -> None:
-    """Gradients of cross-entropy."""
+def step_plainly(network: Network, images: torch.Tensor) -> None:
+    """Compute gradients of cross-entropy."""
     logits = network(images).logits
     network.zero_grad()
     functional.cross_entropy(logits, torch.zeros(len(images), dtype=torch.long)).backward()
 
 
-def seconds(call: Callable[[], None]) -> float:
-    """Median processor time of a call, after one to warm up."""
+def measure_seconds(call: Callable[[], None]) -> float:
+    """Return the median processor time of a call, after one to warm up."""
     call()
     times = []
     for _ in range(ROUNDS):
@@ -66,11 +66,11 @@ def main() -> None:
         architecture = resolve_network("efficientnet_lite0", options)
         network = build_network(architecture, classes=2, seed=0).train()
         network.to(memory_format=torch.channels_last)
-        ordinary = seconds(lambda n=network: plain(n, images))
+        ordinary = measure_seconds(lambda n=network: step_plainly(n, images))
         module.TwiceDifferentiable = nullcontext  # type: ignore[assignment, misc]
-        theirs = seconds(lambda n=network: step(n, images))
+        theirs = measure_seconds(lambda n=network: step_with_second_derivatives(n, images))
         module.TwiceDifferentiable = TwiceDifferentiable  # type: ignore[misc]
-        ours = seconds(lambda n=network: step(n, images))
+        ours = measure_seconds(lambda n=network: step_with_second_derivatives(n, images))
         print(
             f"| {'fixed' if fixed else 'trained'} | {theirs:.2f} s | {ours:.2f} s "
             f"| {theirs / ours:.2f} | {ordinary:.2f} s |",

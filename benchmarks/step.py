@@ -1,4 +1,4 @@
-"""A training step of this project against the published way, side by side in one run.
+"""Compare a training step of this project with the published way, side by side in one run.
 
     python benchmarks/step.py                     # resnet50, densenet121; some minutes on two cores
     python benchmarks/step.py --networks resnet50 --precision float32 --rounds 3
@@ -41,15 +41,15 @@ from cyborg.training.objective import Objective
 MAP = {"resnet50": 7, "densenet121": 7}
 
 
-def published(
+def make_published_epoch(
     name: str, pixels: np.ndarray, labels: np.ndarray, maps: np.ndarray, size: int
 ) -> Any:
-    """A function that trains on all images once, the published way, and its network."""
+    """Return a function that trains on all images once, the published way."""
     device = choose_device()
     if name == "resnet50":
         network: Any = torchvision.models.resnet50(weights=None)
         network.fc = nn.Linear(network.fc.in_features, 2)
-        features = published_way.tap(network, network.layer4[-1].conv3)
+        features = published_way.tap_features(network, network.layer4[-1].conv3)
         weight = network.fc.weight
     else:
         network = torchvision.models.densenet121(weights=None)
@@ -66,14 +66,14 @@ def published(
     def epoch() -> None:
         order = torch.randperm(len(samples)).tolist()
         for start in range(0, len(order), size):
-            (batch,) = published_way.batches(samples, size, order[start : start + size])
+            (batch,) = published_way.collate_batches(samples, size, order[start : start + size])
             images, classes, human = (part.to(device) for part in batch)
-            published_way.step(network, features, weight, optimiser, (images, classes, human))
+            published_way.train_step(network, features, weight, optimiser, (images, classes, human))
 
     return epoch
 
 
-def ours(
+def make_own_epoch(
     name: str,
     loss: str,
     training: Training,
@@ -81,7 +81,7 @@ def ours(
     labels: np.ndarray,
     maps: np.ndarray,
 ) -> Callable[[], None]:
-    """A function that trains on all images once, with a loss of this project."""
+    """Return a function that trains on all images once, with a loss of this project."""
     device = choose_device()
     architecture = resolve_network(name, NetworkOptions(weights="none"))
     network = build_network(architecture, classes=2, seed=0)
@@ -98,8 +98,8 @@ def ours(
     return epoch
 
 
-def timed(call: Callable[[], None]) -> float:
-    """Seconds that a call takes: on a GPU until it has finished, else of the processor."""
+def time_call(call: Callable[[], None]) -> float:
+    """Return the seconds that a call takes: of the wall on a GPU, else of the processor."""
     if choose_device().type == "cpu":
         start = time.process_time()
         call()
@@ -137,18 +137,20 @@ def main() -> None:
         small = maps[:, :: 224 // MAP[name], :: 224 // MAP[name]][
             :, : MAP[name], : MAP[name]
         ].copy()
-        calls = {"published": published(name, pixels, labels, small, options.batch_size)}
+        calls = {"published": make_published_epoch(name, pixels, labels, small, options.batch_size)}
         for precision in options.precision:
             training = Training.model_validate({
                 "epochs": 1, "batch_size": options.batch_size, "learning_rate": 1e-4,
                 "precision": precision, "selection": "last", "compile": options.compile,
             })  # fmt: skip
             for loss in ("cross_entropy", "cyborg"):
-                calls[f"{precision} {loss}"] = ours(name, loss, training, pixels, labels, maps)
+                calls[f"{precision} {loss}"] = make_own_epoch(
+                    name, loss, training, pixels, labels, maps
+                )
         seconds: dict[str, list[float]] = {key: [] for key in calls}
         for _ in range(options.rounds + 1):
             for key, call in calls.items():
-                seconds[key].append(timed(call))
+                seconds[key].append(time_call(call))
         each = {key: 1000 * statistics.median(s[1:]) / count for key, s in seconds.items()}
         for precision in options.precision:
             plain, guided = each[f"{precision} cross_entropy"], each[f"{precision} cyborg"]

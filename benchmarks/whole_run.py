@@ -1,4 +1,4 @@
-"""A whole run, scoring and memory against the published way, side by side in one run.
+"""Compare a whole run, scoring and memory with the published way, side by side in one run.
 
     python benchmarks/whole_run.py                       # densenet121; a quarter of an hour
     python benchmarks/whole_run.py --parts scoring --models 10 --images 40
@@ -48,8 +48,8 @@ SIDE, INPUT, MAP = 1024, 224, 7
 PAPER = {"train": 1_821, "validation": 20_000}
 
 
-def draw(root: Path, counts: dict[str, int]) -> pd.DataFrame:
-    """Smooth random JPEG files of 1024 pixels with maps, their manifest and map index."""
+def draw_images(root: Path, counts: dict[str, int]) -> pd.DataFrame:
+    """Write smooth random JPEG files of 1024 pixels with maps, and their manifest and map index."""
     rng = np.random.default_rng(0)
     rows = []
     for split, count in counts.items():
@@ -75,8 +75,8 @@ def draw(root: Path, counts: dict[str, int]) -> pd.DataFrame:
     return table
 
 
-def experiment(network: str, epochs: int) -> Experiment:
-    """One cell of CYBORG as the paper trains it, without its ImageNet weights."""
+def describe_experiment(network: str, epochs: int) -> Experiment:
+    """Return one cell of CYBORG as the paper trains it, without its ImageNet weights."""
     sources = ["bona_fide", "synthetic"]
     return Experiment.model_validate({
         "data": {"training_sets": {"all": sources}, "test_sets": {"all": sources}},
@@ -88,49 +88,51 @@ def experiment(network: str, epochs: int) -> Experiment:
     })  # fmt: skip
 
 
-def published_network(name: str) -> tuple[Any, Any, nn.Parameter]:
-    """A torchvision network with two outputs, how its features are had, its class weights."""
+def build_published_network(name: str) -> tuple[Any, Any, nn.Parameter]:
+    """Return a torchvision network of two outputs, a function for its features, its weights."""
     network: Any = getattr(torchvision.models, name)(weights=None)
     if name == "densenet121":
         network.classifier = nn.Linear(network.classifier.in_features, 2)
         return network, network.features, network.classifier.weight
     network.fc = nn.Linear(network.fc.in_features, 2)
-    features = published_way.tap(network, network.layer4[-1].conv3)
+    features = published_way.tap_features(network, network.layer4[-1].conv3)
     return network, features, network.fc.weight
 
 
-def published_run(root: Path, table: pd.DataFrame, name: str, epochs: int) -> None:
+def run_published(root: Path, table: pd.DataFrame, name: str, epochs: int) -> None:
     """Decode all, then train and validate, the published way."""
     samples: dict[str, list] = {"train": [], "validation": []}
     for row in table.itertuples():
-        image = published_way.decoded(root / row.file, INPUT)
+        image = published_way.decode_image(root / row.file, INPUT)
         with Image.open(root / row.saliency) as human:
             small = np.asarray(human.resize((MAP, MAP), Image.Resampling.BILINEAR))
         label = int(row.label == "synthetic")
         samples[row.split].append((image, label, torch.from_numpy(small.copy()).float()))
-    network, features, weight = published_network(name)
+    network, features, weight = build_published_network(name)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.005, momentum=0.9, weight_decay=1e-6)
     for _ in range(epochs):
         network.train()
         order = torch.randperm(len(samples["train"])).tolist()
         for start in range(0, len(order), 20):
-            (batch,) = published_way.batches(samples["train"], 20, order[start : start + 20])
-            published_way.step(network, features, weight, optimiser, batch)
-        published_way.validate(network, samples["validation"], 20)
+            (batch,) = published_way.collate_batches(
+                samples["train"], 20, order[start : start + 20]
+            )
+            published_way.train_step(network, features, weight, optimiser, batch)
+        published_way.measure_accuracy(network, samples["validation"], 20)
 
 
-def whole_run(network: str, counts: dict[str, int], epochs: int) -> None:
+def time_whole_run(network: str, counts: dict[str, int], epochs: int) -> None:
     """Print the times of a whole run, both ways."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        table = draw(root, counts)
+        table = draw_images(root, counts)
         start = time.perf_counter()
-        published_run(root, table, network, epochs)
+        run_published(root, table, network, epochs)
         theirs = time.perf_counter() - start
         start = time.perf_counter()
-        pack(experiment(network, epochs), root)
+        pack(describe_experiment(network, epochs), root)
         packing = time.perf_counter() - start
-        planner = Planner(experiment(network, epochs), Inputs.read(root))
+        planner = Planner(describe_experiment(network, epochs), Inputs.read(root))
         spec = planner.plan_training("cyborg", network, seed=1)
         (root / "out").mkdir()
         start = time.perf_counter()
@@ -144,21 +146,21 @@ def whole_run(network: str, counts: dict[str, int], epochs: int) -> None:
     )
 
 
-def scoring(network: str, images: int, models: int) -> None:
+def time_scoring(network: str, images: int, models: int) -> None:
     """Print the times of scoring a test set with several models, both ways."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        table = draw(root, {"test": images})
+        table = draw_images(root, {"test": images})
         paths = [root / file for file in table["file"]]
-        theirs_of = [published_network(network)[0] for _ in range(models)]
+        theirs_of = [build_published_network(network)[0] for _ in range(models)]
         spec = resolve_network(network, NetworkOptions(weights="none"))
         ours_of = [build_network(spec, classes=2, seed=n) for n in range(models)]
         start = time.perf_counter()
         for model in theirs_of:
-            published_way.score(model, paths, INPUT)
+            published_way.score_files(model, paths, INPUT)
         theirs = time.perf_counter() - start
         start = time.perf_counter()
-        pack(experiment(network, 1), root)
+        pack(describe_experiment(network, 1), root)
         for model in ours_of:
             model.to(memory_format=torch.channels_last).to(choose_device()).eval()
             score_images(model, PackedImages.find(root, INPUT, sorted(table["image"])))
@@ -187,7 +189,7 @@ print(peak(), before)
 """
 
 
-def memory() -> None:
+def measure_memory() -> None:
     """Print what holds the images of the paper's set, both ways."""
     pixels = 3 * INPUT * INPUT
     count = sum(PAPER.values())
@@ -226,11 +228,11 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     if "run" in options.parts:
         counts = {"train": options.train, "validation": options.validation}
-        whole_run(options.network, counts, options.epochs)
+        time_whole_run(options.network, counts, options.epochs)
     if "scoring" in options.parts:
-        scoring(options.network, options.images, options.models)
+        time_scoring(options.network, options.images, options.models)
     if "memory" in options.parts:
-        memory()
+        measure_memory()
 
 
 if __name__ == "__main__":

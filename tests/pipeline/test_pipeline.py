@@ -150,7 +150,7 @@ def test_two_clones_give_the_same_lock(finished: Project, tmp_path):
 
 def test_the_tools_of_dvc_work(project: Project):
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
-    assert "blocking" in json.dumps(metrics)
+    assert "cyborg" in json.dumps(metrics)
     assert "report" in project.run("dvc", "dag").stdout
     project.params(variants__cyborg__alpha=0.25)
     assert "variants.cyborg.alpha" in project.run("dvc", "params", "diff").stdout

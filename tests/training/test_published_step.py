@@ -74,12 +74,14 @@ def test_the_fast_step_is_the_published_step(name: str, second_pass: bool) -> No
     ])  # fmt: skip
     human = resize_unit_maps(torch.from_numpy(maps), network.map_size)
     last = peer.features if name == "small_cnn" else peer.layer4
-    features = peer.forward_features if second_pass else published_way.tap(peer, last)
+    features = peer.forward_features if second_pass else published_way.tap_features(peer, last)
     head = peer.get_classifier()
     sgd = torch.optim.SGD(peer.parameters(), lr=RATE)
     before = [p.detach().clone() for p in peer.parameters()]
     batch = (images, torch.from_numpy(labels), human)
-    total, classification, agreement = published_way.step(peer, features, head.weight, sgd, batch)
+    total, classification, agreement = published_way.train_step(
+        peer, features, head.weight, sgd, batch
+    )
     expected = [(b - a.detach()) / RATE for b, a in zip(before, peer.parameters(), strict=True)]
 
     history, gradients = fast(network, "cyborg", {"alpha": 0.5, "target": "predicted"})

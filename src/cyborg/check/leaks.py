@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cyborg.common.errors import UserError
-from cyborg.common.tables import MANIFEST_TABLE
+from cyborg.common.tables import MANIFEST_TABLE, list_generators
 from cyborg.config.experiment import Experiment
 from cyborg.split.duplicates import Thumbnails, find_near_duplicates
 
@@ -61,7 +61,7 @@ def check_generators(experiment: Experiment, used: pd.DataFrame, findings: Findi
         """Return the sources of each generator. A source may have several generators."""
         found: dict[str, set[str]] = {}
         for names, source in rows[["generator", "source"]].drop_duplicates().to_numpy():
-            for name in names.split():
+            for name in list_generators([names]):
                 found.setdefault(name, set()).add(source)
         return found
 

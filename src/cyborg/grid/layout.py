@@ -25,7 +25,7 @@ def cell_name(spec: CellSpec) -> str:
 
     The fingerprint is the first 12 digits of the sha256 of the specification.
     """
-    return f"{spec.architecture.name}/{spec.variant}/seed{spec.seed}/{spec.digest()[:12]}"
+    return f"{spec.architecture.name}/{spec.variant}/seed{spec.seed}/{spec.compute_digest()[:12]}"
 
 
 def cell_path(spec: CellSpec) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import read_json
-from cyborg.common.tables import MANIFEST_TABLE, read_table
+from cyborg.common.tables import MANIFEST_TABLE, list_generators, read_table
 from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
 from cyborg.config.training import TrainSpec
@@ -247,9 +247,9 @@ def _compare_generators(
     seen = {}
     for variant, spec in trained.items():
         rows = manifest[manifest["source"].isin(list(spec.sources))]
-        known = set(rows["generator"].fillna("")) - {""}
+        known = list_generators(rows["generator"])
         for scored in sets:
-            own = set(scored.generators[scored.positives].tolist()) - {""}
+            own = list_generators(scored.generators[scored.positives].tolist())
             common = len(own & known)
             seen[variant, scored.name] = (
                 "no" if not common else "yes" if common == len(own) else "partly"

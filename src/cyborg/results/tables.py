@@ -14,6 +14,8 @@ Baselines = dict[str, dict[str, float]]
 # Column heads, and rows of cells.
 TextTable = tuple[list[str], list[list[str]]]
 
+# Values in metrics.json at most, because each is a column of `dvc exp show`.
+MOST_METRICS = 10
 # Marks behind an AUC: are the generators of the test set in the training set?
 SEEN = {"no": "", "partly": "*", "yes": "†"}
 LEGEND = {"*": "some of its generators are in training", "†": "its generators are in training"}
@@ -235,22 +237,29 @@ def escape_latex(text: str) -> str:
     return text
 
 
-def collect_metrics(
-    table: pd.DataFrame,
-) -> dict[str, dict[str, dict[str, dict[str, float | int]]]]:
-    """Return results/metrics.json: architecture → variant → test set → AUC.
+def collect_metrics(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return results/metrics.json: architecture → variant → mean AUC, at most `MOST_METRICS`.
 
-    table: the rows of auc.csv. Unknown values are absent.
+    table: the rows of auc.csv. The mean is over the test sets that no variant has seen generators
+    of, and over all test sets if there is none. With more combinations than `MOST_METRICS` the
+    values are means over all architectures, under `all`, of the first variants. auc.csv has the
+    rest.
+
+    >>> collect_metrics(pd.DataFrame({
+    ...     "architecture": ["net", "net"], "variant": ["plain", "plain"],
+    ...     "test_set": ["a", "b"], "auc_mean": [0.9, 0.7], "seen": ["yes", "no"],
+    ... }))
+    {'net': {'plain': 0.7}}
     """
-    found: dict[str, dict[str, dict[str, dict[str, float | int]]]] = {}
-    for _, row in table.iterrows():
-        values = {
-            key: round(float(row[key]), 6)
-            for key in ("auc_mean", "auc_sd", "ci_low", "ci_high")
-            if not math.isnan(row[key])
-        }
-        variant = found.setdefault(row["architecture"], {}).setdefault(row["variant"], {})
-        variant[row["test_set"]] = values | {"runs": int(row["runs"])}
+    seen = set(table["test_set"][table["seen"] != "no"])
+    unseen = table[~table["test_set"].isin(seen)]
+    rows = table if unseen.empty else unseen
+    if len(rows[["architecture", "variant"]].drop_duplicates()) > MOST_METRICS:
+        rows = rows.assign(architecture="all")
+    means = rows.groupby(["architecture", "variant"], sort=False)["auc_mean"].mean()
+    found: dict[str, dict[str, float]] = {}
+    for architecture, variant, mean in means.reset_index().to_numpy()[:MOST_METRICS]:
+        found.setdefault(architecture, {})[variant] = round(float(mean), 6)
     return found
 
 
@@ -263,12 +272,13 @@ def name_bars(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_auc_table(root: Path = Path()) -> str:
-    """Return the text of results/auc.md, for `cyborg show`.
+    """Return the text of results/auc.md and the path of the report, for `cyborg show`.
 
     Raises UserError if there is no report.
     """
     path = root / "results" / "auc.md"
     try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
+        text = path.read_text(encoding="utf-8").rstrip("\n")
     except FileNotFoundError:
         raise UserError("there is no report yet", where=path, hint="run `dvc repro`") from None
+    return f"{text}\n\nReport: {Path('results') / 'report.html'}"

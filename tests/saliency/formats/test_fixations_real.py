@@ -76,7 +76,7 @@ def test_salicon_maps() -> None:
 @pytest.mark.parametrize("name", [name for name in gaze.FILES if name != "SALICON's maps"])
 def test_positions_lie_on_the_images_and_exchanged_they_do_not(name: str) -> None:
     """The images are wider than high: (row, column) taken for (x, y) would run off them."""
-    pictures = gaze.recorded(SAMPLES, name)
+    pictures = gaze.read_recordings(SAMPLES, name)
     points = [(a.fixations, p.size) for p in pictures for a in p.annotations]
     off = {
         exchanged: np.mean(
@@ -91,7 +91,7 @@ def test_positions_lie_on_the_images_and_exchanged_they_do_not(name: str) -> Non
 
 
 def test_salicon_maps_are_those_of_its_own_rule() -> None:
-    found = gaze.against_their_rule(SAMPLES)
+    found = gaze.compare_with_their_rule(SAMPLES)
     assert found.images == 6
     # The rule counts a pixel once, however often it was fixated: the maps differ by that.
     assert min(found.right) > 0.96
@@ -106,7 +106,7 @@ BOUNDS = [(0.55, 0.60), (0.72, 0.56), (0.74, 0.57), (0.82, 0.70)]
 def test_maps_of_gaze_agree_with_other_maps_of_the_images(
     sets: tuple[str, str], bounds: tuple[float, float]
 ) -> None:
-    found = gaze.compared(SAMPLES, *sets, sigma=1.0)
+    found = gaze.compare_sets(SAMPLES, *sets, sigma=1.0)
     assert found.images >= 3
     for right, exchanged, other, bound, apart in zip(
         found.right, found.exchanged, found.other, bounds, (0.4, 0.15), strict=True
@@ -117,7 +117,9 @@ def test_maps_of_gaze_agree_with_other_maps_of_the_images(
 
 @pytest.mark.parametrize("sets", gaze.PAIRS)
 def test_maps_of_every_image_agree_better_than_exchanged_ones(sets: tuple[str, str]) -> None:
-    ours, theirs = (gaze.recorded(SAMPLES, name) for name in sets)
-    others = gaze.drawn(theirs)
-    right, exchanged = (gaze.each(gaze.drawn(ours, swap), others) for swap in (False, True))
+    ours, theirs = (gaze.read_recordings(SAMPLES, name) for name in sets)
+    others = gaze.draw_maps(theirs)
+    right, exchanged = (
+        gaze.measure_each(gaze.draw_maps(ours, swap), others) for swap in (False, True)
+    )
     assert (right > exchanged).all()
