@@ -13,7 +13,7 @@ Source: Boyd et al., "MENTOR: Human Perception-Guided Pretraining for Increased 
 arXiv 2310.19545, code CVRL/MENTOR. The defaults are those published.
 
 Differs from the source: the encoder is the classifier's own trunk and not a copy with translated
-names, so it works for any network whose trunk halves its maps (Inception with `decoder: unet` only).
+names, so any network whose trunk halves its maps works (Inception with `decoder: unet` only).
 Images come from the packed ones, of the network's input size, and are resized to `image_size`.
 Parameters that the architecture freezes stay frozen here too.
 """
