@@ -13,7 +13,7 @@ from cyborg.common.families import LOSSES
 from cyborg.losses._base import LossOutput
 from loss_batch import Batch, of_network
 
-NAMES = LOSSES.names()
+NAMES = LOSSES.list_names()
 
 
 def finite(batch: Batch, out: LossOutput) -> bool:
@@ -48,7 +48,7 @@ def test_signature_options_and_source_agree(name):
     assert {need: options.pop(need) for need in needs} == dict.fromkeys(needs, inspect._empty)
     assert options == loss.options().model_dump()
     assert all(field.description for field in loss.options.model_fields.values())
-    assert "Source:" in LOSSES.documentation(name)
+    assert "Source:" in LOSSES.read_documentation(name)
     assert all(field.examples for field in loss.options.model_fields.values())
 
 

@@ -30,7 +30,7 @@ def run_module(name: str, batch: Batch, maps: torch.Tensor | None = None) -> Los
     )
 
 
-@pytest.mark.parametrize("name", LOSSES.names())
+@pytest.mark.parametrize("name", LOSSES.list_names())
 def test_the_module_equals_the_function(name: str):
     batch = Batch.tiny()
     batch.present = torch.tensor([True, False, True, True])
