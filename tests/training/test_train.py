@@ -121,7 +121,7 @@ def test_without_maps_cyborg_is_its_share_of_cross_entropy(root: Path) -> None:
 # Every loss, with a map for some images only
 
 
-@pytest.mark.parametrize("name", LOSSES.names())
+@pytest.mark.parametrize("name", LOSSES.list_names())
 def test_every_loss_trains(name: str, root: Path) -> None:
     path = root / "data/manifest.parquet"
     manifest = pd.read_parquet(path)

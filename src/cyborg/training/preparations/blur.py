@@ -2,7 +2,9 @@
 
     x' = S · x + (1 - S) · G_σ(x)
 
-S is the human map in 0..1 and G_σ a Gaussian blur. There is one copy for every level σ.
+S is the human map in 0..1 and G_σ a Gaussian blur. There is one copy for every level σ. The copies
+are held in memory. With n levels an epoch is n + 1 times as long, unless `images_per_epoch` is set.
+
 Source: Boyd et al., "Human-Aided Saliency Maps Improve Generalization of Deep Learning",
 arXiv 2105.03492, whose code (CVRL/CYBORG, script_gen/train_script_gen.py) lists the levels 2, 4,
 ..., 16. That the map blends sharp and blurred image, and that a level is a standard deviation in
