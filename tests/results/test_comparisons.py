@@ -41,12 +41,12 @@ def build_rows(
     )  # fmt: skip
 
 
-def state(gain: Interval, wrong: Interval, right: Interval, runs: int = 3) -> tuple[str, bool]:
+def state_one(gain: Interval, wrong: Interval, right: Interval, runs: int = 3) -> tuple[str, bool]:
     (found,) = state_controls(build_rows(gain, wrong, right, runs), "cross_entropy")
     return found
 
 
-def spread(difference: float, error: float = 0.02) -> Interval:
+def add_interval(difference: float, error: float = 0.02) -> Interval:
     return difference, difference - error, difference + error
 
 
@@ -65,15 +65,17 @@ def spread(difference: float, error: float = 0.02) -> Interval:
 def test_statements_about_controls(
     differences: tuple[float, float, float], words: str, good: bool
 ) -> None:
-    gain, wrong, right = map(spread, differences)
-    text, sure = state(gain, wrong, right)
+    gain, wrong, right = map(add_interval, differences)
+    text, sure = state_one(gain, wrong, right)
     assert words in text
     assert sure == good
     assert text.startswith("net, mean of the unseen test sets, 3 runs: cyborg minus cross_entropy")
 
 
 def test_a_loss_is_called_a_loss() -> None:
-    text, good = state((-0.102, -0.241, -0.011), spread(0.0, 0.1), spread(-0.1, 0.2))
+    text, good = state_one(
+        (-0.102, -0.241, -0.011), add_interval(0.0, 0.1), add_interval(-0.1, 0.2)
+    )
     assert "cyborg minus cross_entropy is −0.102 [−0.241, −0.011]" in text
     assert "It is worse than cross_entropy." in text
     assert "No gain" not in text
@@ -81,7 +83,7 @@ def test_a_loss_is_called_a_loss() -> None:
 
 
 def test_a_loss_without_control_is_called_a_loss() -> None:
-    rows = build_rows((-0.102, -0.241, -0.011), spread(-0.1), spread(0.0))
+    rows = build_rows((-0.102, -0.241, -0.011), add_interval(-0.1), add_interval(0.0))
     alone = rows[rows["kind"] == "baseline"]
     found = state_losses(alone, "cross_entropy")
     assert [text.split(":")[1].split(" minus")[0].strip() for text, _ in found] == [
@@ -94,7 +96,9 @@ def test_a_loss_without_control_is_called_a_loss() -> None:
 
 def test_one_run_has_no_verdict() -> None:
     for difference in (0.2, -0.2):
-        rows = build_rows(spread(difference), spread(0.0), spread(difference), runs=1)
+        rows = build_rows(
+            add_interval(difference), add_interval(0.0), add_interval(difference), runs=1
+        )
         assert [judge_difference(row) for _, row in rows.iterrows()] == [""] * 3
         ((text, good),) = state_controls(rows, "cross_entropy")
         assert ", 1 run: " in text
@@ -105,7 +109,7 @@ def test_one_run_has_no_verdict() -> None:
 
 
 def test_unknown_intervals_have_no_verdict() -> None:
-    rows = build_rows((0.0, math.nan, math.nan), (0.0, math.nan, math.nan), spread(0.0))
+    rows = build_rows((0.0, math.nan, math.nan), (0.0, math.nan, math.nan), add_interval(0.0))
     assert [judge_difference(row) for _, row in rows.iterrows()] == [""] * 3
 
 
