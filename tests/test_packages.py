@@ -114,7 +114,11 @@ def read_stages() -> dict[str, dict[str, Any]]:
 
 def list_code(stage: str) -> list[str]:
     """Paths, from the repository, of all files that a stage imports."""
-    members = [family.module(name) for family in FAMILIES.get(stage, []) for name in family.names()]
+    members = [
+        family.module_name(name)
+        for family in FAMILIES.get(stage, [])
+        for name in family.list_names()
+    ]
     files = collect_modules([RUN_BY[stage], *members]).values()
     return [path.relative_to(REPOSITORY).as_posix() for path in files]
 

@@ -318,7 +318,7 @@ def test_only_cells_that_use_weights_depend_on_them():
     other = manifest.assign(sample_weight=[2.0, np.nan])
 
     def digest(rows: pd.DataFrame, weights: bool) -> str:
-        return Inputs(rows, packs).digest(Selection(("s",), ("train",), 32, (), weights))
+        return Inputs(rows, packs).hash_selection(Selection(("s",), ("train",), 32, (), weights))
 
     assert digest(manifest, True) != digest(other, True)
     assert digest(manifest, False) == digest(other, False)

@@ -11,7 +11,7 @@ import os
 import pytest
 
 # A test whose code has one of these looks at all members of a family at once.
-WHOLE_FAMILY = ("NAMES", ".names()", "FAMILIES", "list_metrics")
+WHOLE_FAMILY = ("NAMES", ".list_names()", "FAMILIES", "list_metrics")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

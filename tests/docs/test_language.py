@@ -46,8 +46,16 @@ PAGES = [
 ]
 
 
-# Removed as soon as every package and page keeps to the limits.
-UNFINISHED = pytest.mark.xfail(strict=False, reason="is being rewritten")
+# Packages whose language is being rewritten. A package that keeps to the limits leaves this list.
+UNFINISHED = {"catalogue", "common", "download", "phantom", "results", "saliency"}
+MARKED_PACKAGES = [
+    pytest.param(
+        package,
+        id=package.name,
+        marks=[pytest.mark.xfail(strict=False)] if package.name in UNFINISHED else [],
+    )
+    for package in PACKAGES
+]
 
 
 def check_habits(text: str) -> None:
@@ -62,21 +70,18 @@ def check_habits(text: str) -> None:
         assert getattr(found, habit) <= count, f"{found}: at most {count} {habit}"
 
 
-@UNFINISHED
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("package", MARKED_PACKAGES)
 def test_docstrings(package: Path):
     docstrings = list(list_docstrings(sorted(package.rglob("*.py"))))
     check_habits("\n\n".join(strip_docstring_code(text) for _, text in docstrings))
 
 
-@UNFINISHED
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages(page: Path):
     check_habits(strip_markdown_code(page.read_text(encoding="utf-8")))
 
 
-@UNFINISHED
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("package", MARKED_PACKAGES)
 def test_functions(package: Path):
     files = sorted(package.rglob("*.py"))
     texts = [t for node, t in list_docstrings(files) if isinstance(node, ast.FunctionDef)]

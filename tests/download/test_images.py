@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -149,6 +149,7 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
     ]
 
 
+@settings(deadline=None)  # the first image of a format also imports its decoder
 @given(data=st.data())
 def test_damaged_bytes_never_crash(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     folder = tmp_path_factory.getbasetemp() / "damaged"

@@ -11,7 +11,7 @@ from cyborg.config.cells import CellSpec
 from cyborg.grid.plan import GRIDS
 from tiny_project import evaluate_spec, train_spec
 
-every_kind = pytest.mark.parametrize("name", CELL_KINDS.names())
+every_kind = pytest.mark.parametrize("name", CELL_KINDS.list_names())
 
 
 @every_kind
@@ -19,7 +19,7 @@ def test_a_kind_is_named_as_its_module(name: str):
     kind = CELL_KINDS.find(name)
     assert issubclass(kind.spec, CellSpec)
     assert kind.spec.model_fields["kind"].default == name
-    assert CELL_KINDS.summary(name).endswith(".")
+    assert CELL_KINDS.read_summary(name).endswith(".")
 
 
 @every_kind
@@ -56,4 +56,4 @@ def test_no_cell_depends_on_the_planner_or_the_runner(spec: CellSpec):
 
 
 def test_the_grids_of_an_experiment_have_a_kind():
-    assert {CELL_KINDS.find(name).grid for name in CELL_KINDS.names()} >= set(GRIDS)
+    assert {CELL_KINDS.find(name).grid for name in CELL_KINDS.list_names()} >= set(GRIDS)

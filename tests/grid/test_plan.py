@@ -149,13 +149,13 @@ def test_a_digest_changes_with_what_the_cell_reads_and_with_nothing_else(
     chosen = (packs["kind"] == kind) & (packs["size"] == size) & (packs["image"] == image)
     packs.loc[chosen, "sha256"] = "other pixels"
     other = Inputs(inputs.manifest, packs)
-    assert (other.digest(selection) != inputs.digest(selection)) == differs
+    assert (other.hash_selection(selection) != inputs.hash_selection(selection)) == differs
 
 
 def test_a_digest_does_not_depend_on_the_order_of_rows(inputs: Inputs):
     selection = Selection(("a", "b"), ("train",), 32, ("human",))
     turned = Inputs(inputs.manifest[::-1], inputs.packs[::-1])
-    assert turned.digest(selection) == inputs.digest(selection)
+    assert turned.hash_selection(selection) == inputs.hash_selection(selection)
 
 
 def test_cells_that_read_the_same_share_one_digest(tmp_path: Path, inputs: Inputs):

@@ -32,7 +32,7 @@ def pretrain_spec(**autoencoder: Any) -> PretrainSpec:
     values = {"image_size": SIZE, "epochs": 3, "learning_rate": 1e-3} | autoencoder
     options = Pretraining.model_validate(values)
     alone = train_spec()
-    return plan_autoencoder(options, alone, lambda name: alone.replace(variant=name))
+    return plan_autoencoder(options, alone, lambda name: alone.replace_fields(variant=name))
 
 
 def write_waiting(root: Path, seeds: int = 1, seconds: float = 0) -> list[Path]:

@@ -111,7 +111,7 @@ def check_other_readers(name: str, folder: Path) -> None:
     path = write_example(name, folder / "annotations")
     images = write_image(name, folder / "images")
     marked = FORMATS.find(name).example.pixels() > 0
-    for other in FORMATS.names():
+    for other in FORMATS.list_names():
         try:
             found = read(other, path, images)
             pixels = [number_pixels(annotation, marked.shape) > 0 for annotation in found]

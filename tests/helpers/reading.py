@@ -45,7 +45,7 @@ def read(name: str, path: Path, images: Path | None = None) -> list[Annotation]:
 def recognise(path: Path) -> list[str]:
     """Return the formats that recognise a file; the general ones only if no other does."""
     head = path.read_bytes()[: 64 * 1024] if path.is_file() else b""
-    records = {name: FORMATS.find(name) for name in FORMATS.names()}
+    records = {name: FORMATS.find(name) for name in FORMATS.list_names()}
     found = [name for name, record in records.items() if record.recognise(path, head)]
     return [name for name in found if not records[name].general] or found
 

@@ -12,16 +12,24 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cyborg.config.experiment import Report
 from cyborg.results.analysis import UNSEEN
 from cyborg.results.report import report
 from cyborg.results.sections.comparisons import judge_difference, state_controls, state_losses
 from fake_results import build_experiment, write_grid
 
+SETTINGS = Report(margin=0.02)
+
 Interval = tuple[float, float, float]  # difference, low, high
 
 
 def build_rows(
-    gain: Interval, wrong: Interval, right: Interval, runs: int = 3, test_set: str = UNSEEN
+    gain: Interval,
+    wrong: Interval,
+    right: Interval,
+    runs: int = 3,
+    test_set: str = UNSEEN,
+    equivalence_p: float = 0.4,
 ) -> pd.DataFrame:
     """Rows of comparisons.csv of one architecture: a variant, its control, and their difference."""
     rows = [
@@ -34,19 +42,19 @@ def build_rows(
             {
                 "architecture": "net", "variant": variant, "reference": reference, "kind": kind,
                 "test_set": test_set, "runs": runs, "difference_mean": difference, "ci_low": low,
-                "ci_high": high,
+                "ci_high": high, "equivalence_p": equivalence_p, "smallest_difference": 0.034,
             }
             for variant, reference, kind, (difference, low, high) in rows
         ]
     )  # fmt: skip
 
 
-def state_one(gain: Interval, wrong: Interval, right: Interval, runs: int = 3) -> tuple[str, bool]:
-    (found,) = state_controls(build_rows(gain, wrong, right, runs), "cross_entropy")
+def state(gain: Interval, wrong: Interval, right: Interval, runs: int = 3) -> tuple[str, bool]:
+    (found,) = state_controls(build_rows(gain, wrong, right, runs), "cross_entropy", SETTINGS)
     return found
 
 
-def add_interval(difference: float, error: float = 0.02) -> Interval:
+def spread(difference: float, error: float = 0.02) -> Interval:
     return difference, difference - error, difference + error
 
 
@@ -65,17 +73,30 @@ def add_interval(difference: float, error: float = 0.02) -> Interval:
 def test_statements_about_controls(
     differences: tuple[float, float, float], words: str, good: bool
 ) -> None:
-    gain, wrong, right = map(add_interval, differences)
-    text, sure = state_one(gain, wrong, right)
+    gain, wrong, right = map(spread, differences)
+    text, sure = state(gain, wrong, right)
     assert words in text
     assert sure == good
     assert text.startswith("net, mean of the unseen test sets, 3 runs: cyborg minus cross_entropy")
 
 
+def test_what_cannot_be_told_from_zero_stands_beside_what_could_have_been_seen() -> None:
+    rows = build_rows(spread(0.01), spread(0.0), spread(0.01))
+    ((text, _),) = state_controls(rows, "cross_entropy", SETTINGS)
+    assert "would have shown a difference of 0.034" in text
+    assert "cannot be told from zero" in text
+    assert "equal" not in text
+
+
+def test_equal_within_the_margin_is_called_equal() -> None:
+    rows = build_rows(spread(0.10), spread(0.10), spread(0.0, 0.01), equivalence_p=0.01)
+    ((text, good),) = state_controls(rows, "cross_entropy", SETTINGS)
+    assert "Right and wrong maps are equal within ±0.02." in text
+    assert not good
+
+
 def test_a_loss_is_called_a_loss() -> None:
-    text, good = state_one(
-        (-0.102, -0.241, -0.011), add_interval(0.0, 0.1), add_interval(-0.1, 0.2)
-    )
+    text, good = state((-0.102, -0.241, -0.011), spread(0.0, 0.1), spread(-0.1, 0.2))
     assert "cyborg minus cross_entropy is −0.102 [−0.241, −0.011]" in text
     assert "It is worse than cross_entropy." in text
     assert "No gain" not in text
@@ -83,7 +104,7 @@ def test_a_loss_is_called_a_loss() -> None:
 
 
 def test_a_loss_without_control_is_called_a_loss() -> None:
-    rows = build_rows((-0.102, -0.241, -0.011), add_interval(-0.1), add_interval(0.0))
+    rows = build_rows((-0.102, -0.241, -0.011), spread(-0.1), spread(0.0))
     alone = rows[rows["kind"] == "baseline"]
     found = state_losses(alone, "cross_entropy")
     assert [text.split(":")[1].split(" minus")[0].strip() for text, _ in found] == [
@@ -96,11 +117,9 @@ def test_a_loss_without_control_is_called_a_loss() -> None:
 
 def test_one_run_has_no_verdict() -> None:
     for difference in (0.2, -0.2):
-        rows = build_rows(
-            add_interval(difference), add_interval(0.0), add_interval(difference), runs=1
-        )
+        rows = build_rows(spread(difference), spread(0.0), spread(difference), runs=1)
         assert [judge_difference(row) for _, row in rows.iterrows()] == [""] * 3
-        ((text, good),) = state_controls(rows, "cross_entropy")
+        ((text, good),) = state_controls(rows, "cross_entropy", SETTINGS)
         assert ", 1 run: " in text
         assert "cannot tell a gain or a loss from luck" in text
         assert not re.search(r"worse|better|bring|told from zero|of the gain", text)
@@ -109,7 +128,7 @@ def test_one_run_has_no_verdict() -> None:
 
 
 def test_unknown_intervals_have_no_verdict() -> None:
-    rows = build_rows((0.0, math.nan, math.nan), (0.0, math.nan, math.nan), add_interval(0.0))
+    rows = build_rows((0.0, math.nan, math.nan), (0.0, math.nan, math.nan), spread(0.0))
     assert [judge_difference(row) for _, row in rows.iterrows()] == [""] * 3
 
 

@@ -34,7 +34,7 @@ POSITIVES = np.array([False] * 4 + [True] * 3)
 # The contract of the family
 
 
-@pytest.mark.parametrize("name", METRICS.names())
+@pytest.mark.parametrize("name", METRICS.list_names())
 def test_a_metric_gives_the_values_it_documents(name: str) -> None:
     metric = METRICS.find(name)
     found = metric.compute(SCORES, POSITIVES)
@@ -46,14 +46,14 @@ def test_a_metric_gives_the_values_it_documents(name: str) -> None:
         assert not value.meaning.endswith(".")
 
 
-@pytest.mark.parametrize("name", METRICS.names())
+@pytest.mark.parametrize("name", METRICS.list_names())
 def test_a_metric_depends_on_the_images_and_not_on_their_order(name: str) -> None:
     metric = METRICS.find(name)
     turned = metric.compute(SCORES[::-1].copy(), POSITIVES[::-1].copy())
     assert turned == pytest.approx(metric.compute(SCORES, POSITIVES), nan_ok=True)
 
 
-@pytest.mark.parametrize("name", METRICS.names())
+@pytest.mark.parametrize("name", METRICS.list_names())
 def test_a_metric_takes_one_image_of_each_class(name: str) -> None:
     found = METRICS.find(name).compute(np.array([0.3, 0.7]), np.array([False, True]))
     assert set(found) == {value.name for value in METRICS.find(name).values}

@@ -41,7 +41,7 @@ def sparse(tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
 
 
 @pytest.mark.parametrize("data", ["full", "sparse"])
-@pytest.mark.parametrize("name", SECTIONS.names())
+@pytest.mark.parametrize("name", SECTIONS.list_names())
 def test_a_section_is_well_formed(name: str, data: str, request: pytest.FixtureRequest) -> None:
     context = request.getfixturevalue(data)
     text = SECTIONS.find(name).render(context)
@@ -62,7 +62,7 @@ def test_the_page_holds_every_section_in_order(full: ReportContext) -> None:
     text = render_report(full)
     HtmlPage(text)
     assert "<h1>A &lt;b&gt; &amp; B</h1>" in text
-    members = {name: SECTIONS.find(name) for name in SECTIONS.names()}
+    members = {name: SECTIONS.find(name) for name in SECTIONS.list_names()}
     names = sorted(members, key=lambda name: members[name].order)
     places = [text.index(members[name].render(full)) for name in names]
     assert places == sorted(places)

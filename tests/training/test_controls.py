@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cyborg.common.families import CONTROLS
 from cyborg.training.controls import blobs, centre, displaced, inverted, shuffled
 
-NAMES = CONTROLS.names()
+NAMES = CONTROLS.list_names()
 
 
 def some_maps(count: int = 5, height: int = 12, width: int = 9, seed: int = 0) -> np.ndarray:

@@ -29,14 +29,14 @@ def data() -> TrainingData:
     )
 
 
-@pytest.mark.parametrize("name", PREPARATIONS.names())
+@pytest.mark.parametrize("name", PREPARATIONS.list_names())
 def test_a_preparation_explains_itself(name: str):
-    assert "Source:" in PREPARATIONS.documentation(name)
+    assert "Source:" in PREPARATIONS.read_documentation(name)
     options = PREPARATIONS.find(name).options.model_fields
     assert all(field.description for field in options.values())
 
 
-@pytest.mark.parametrize("name", PREPARATIONS.names())
+@pytest.mark.parametrize("name", PREPARATIONS.list_names())
 def test_a_preparation_returns_consistent_data_and_keeps_its_input(name: str, data: TrainingData):
     preparation = PREPARATIONS.find(name)
     if preparation.plan_parent is not None:

@@ -150,7 +150,7 @@ def test_a_teacher_leaves_the_maps_that_people_made(taught: Any, data: TrainingD
 
 def test_a_student_is_guided_by_its_teacher(taught: Any, root: Path):
     _, spec = taught
-    for name, given in (("student", spec), ("alone", spec.replace(prepare=[]))):
+    for name, given in (("student", spec), ("alone", spec.replace_fields(prepare=[]))):
         (root / name).mkdir()
         train_cell(given, root / name, root)
     student, alone = (pd.read_csv(root / name / "history.csv") for name in ("student", "alone"))

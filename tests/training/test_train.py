@@ -121,7 +121,7 @@ def test_without_maps_cyborg_is_its_share_of_cross_entropy(root: Path) -> None:
 # Every loss, with a map for some images only
 
 
-@pytest.mark.parametrize("name", LOSSES.names())
+@pytest.mark.parametrize("name", LOSSES.list_names())
 def test_every_loss_trains(name: str, root: Path) -> None:
     path = root / "data/manifest.parquet"
     manifest = pd.read_parquet(path)
@@ -225,11 +225,11 @@ def test_the_state_of_the_gradient_scaler_is_kept(tmp_path: Path) -> None:
         return network, make_optimiser(network, Training()), scaler
 
     checkpoint = Checkpoint(tmp_path / "state.pt", "training")
-    checkpoint.save(TrainingState(epoch=3), *parts(128.0))
+    checkpoint.save_state(TrainingState(epoch=3), *parts(128.0))
     fresh = parts(65536.0)
-    assert checkpoint.restore(*fresh).epoch == 3
+    assert checkpoint.restore_state(*fresh).epoch == 3
     assert fresh[2].state_dict()["scale"] == 128.0
-    assert Checkpoint(tmp_path / "state.pt", "another").restore(*fresh) == TrainingState()
+    assert Checkpoint(tmp_path / "state.pt", "another").restore_state(*fresh) == TrainingState()
 
 
 class Code:

@@ -14,13 +14,19 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from cyborg.common.errors import UserError
 
 # Formats that are read, whatever a file's name ends in. Others are refused: for some of them
 # Pillow starts a program (Ghostscript for EPS), which no downloaded file may do.
-IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Pillow knows TIFF and WebP only after their modules are imported, and would import those of all
+# its formats if it were asked for one that it does not know.
+IMAGE_FORMATS = (
+    *("BMP", "GIF", "JPEG", "PNG", "PPM"),
+    TiffImagePlugin.TiffImageFile.format,
+    WebPImagePlugin.WebPImageFile.format,
+)
 # Largest image that is decoded, width times height. It is Pillow's own limit.
 MAX_PIXELS = 178_956_970
 # EXIF tag of the orientation, and its values that exchange width and height.

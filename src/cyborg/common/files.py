@@ -37,7 +37,7 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files that only their owner may read; give the usual rights.
+        # mkstemp makes files that only their owner may read. Give the usual rights.
         temporary.chmod(0o666 & ~_read_umask())
         sync_to_disk(temporary)
         temporary.replace(path)

@@ -32,6 +32,7 @@ tr.group td { border-top: 2px solid #b9c2cc; }
 tr:hover td { background: #f6f8fa; }
 figure { margin: 1rem 0; }
 figure.pair { display: inline-block; margin: .5rem; }
+figure.pair img { image-rendering: pixelated; }
 figure img { max-width: 100%; height: auto; }
 figcaption, .soft { color: var(--soft); font-size: .88rem; max-width: 50rem; }
 .note { border-left: 4px solid var(--accent); background: #f3f8fc; padding: .6rem 1rem;

@@ -3,7 +3,7 @@
 A family is a kind of part that users add to: losses, controls, annotation formats, and so on
 (`cyborg.common.families` lists them). Each member module ends with one constant, a record that
 says what the member offers. Adding a member is adding a file. Members are imported when they are
-asked for, so a cell imports, and depends on, only what it runs.
+asked for, so a cell imports and depends on the members that it runs, and on no others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Family(Generic[Member]):
     package: str
     constant: str
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names of all members, sorted, without importing any of them.
 
         Modules whose names begin with an underscore are helpers and not members.
@@ -49,33 +49,33 @@ class Family(Generic[Member]):
         Raises UserError, with the nearest name, if there is no such member, and if its module
         does not define the family's constant.
         """
-        if name not in self.names():
-            raise self.unknown(name)
-        module = importlib.import_module(self.module(name))
+        if name not in self.list_names():
+            raise self.describe_unknown(name)
+        module = importlib.import_module(self.module_name(name))
         if not hasattr(module, self.constant):
             raise UserError(
                 f"the module does not define `{self.constant}`",
                 where=module.__file__,
-                hint=f"docs/extending.md shows what {self.noun} consists of",
+                hint=f"docs/extending.md shows the parts of {self.noun}",
             )
         return cast(Member, getattr(module, self.constant))
 
-    def module(self, name: str) -> str:
+    def module_name(self, name: str) -> str:
         """Return the dotted name of a member's module."""
         return f"{self.package}.{name}"
 
-    def summary(self, name: str) -> str:
+    def read_summary(self, name: str) -> str:
         """Return the first sentence of a member's docstring."""
-        return self.documentation(name).split("\n\n")[0].replace("\n", " ")
+        return self.read_documentation(name).split("\n\n")[0].replace("\n", " ")
 
-    def documentation(self, name: str) -> str:
+    def read_documentation(self, name: str) -> str:
         """Return the docstring of a member's module."""
-        return importlib.import_module(self.module(name)).__doc__ or ""
+        return importlib.import_module(self.module_name(name)).__doc__ or ""
 
-    def unknown(self, name: str, where: str | None = None) -> UserError:
+    def describe_unknown(self, name: str, where: str | None = None) -> UserError:
         """Return the error for a name that no member has."""
         return UserError(
-            f"`{name}` is not {self.noun}", where=where, hint=suggest_name(name, self.names())
+            f"`{name}` is not {self.noun}", where=where, hint=suggest_name(name, self.list_names())
         )
 
 

@@ -75,8 +75,8 @@ def map_in_processes(
     """Return the results of `function` for all jobs, in their order, and show a progress bar.
 
     function: of a module, so that other processes can import it.
-    workers: processes at most; None is one per processor that this process may use. The results
-    do not depend on it.
+    workers: the largest number of processes. None is one per processor that this process may
+    use. The results do not depend on it.
 
     Raises whatever `function` raises, and UserError if a worker is killed.
     """

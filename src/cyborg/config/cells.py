@@ -34,11 +34,11 @@ class CellSpec(Parameters):
         """Return the content of the specification's file."""
         return self.model_dump(mode="json")
 
-    def digest(self) -> str:
+    def compute_digest(self) -> str:
         """Return the sha256 of the specification's encode_canonically JSON."""
         return sha256_bytes(encode_canonically(self.to_json()))
 
-    def replace(self, **changes: object) -> Self:
+    def replace_fields(self, **changes: object) -> Self:
         """Return a copy with some fields changed and all fields checked."""
         return type(self).model_validate({**dict(self), **changes})
 

@@ -104,12 +104,12 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
     training_sets, map_sets = list(experiment.data.training_sets), list(experiment.saliency)
     for name, variant in experiment.variants.items():
         key = ("variants", name)
-        yield from check(variant.loss, LOSSES.names(), "a loss", *key, "loss")
+        yield from check(variant.loss, LOSSES.list_names(), "a loss", *key, "loss")
         yield from check(
             variant.training_set, training_sets, "in data.training_sets", *key, "training_set"
         )
         yield from check(variant.saliency, map_sets, "in saliency", *key, "saliency")
-        controls = ["none", *CONTROLS.names()]
+        controls = ["none", *CONTROLS.list_names()]
         yield from check(variant.control, controls, "a control", *key, "control")
         if variant.control != "none" and variant.saliency is None:
             yield UserError(
@@ -118,7 +118,7 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
                 hint="give `saliency: <map set>` as well",
             )
     for name, maps in experiment.saliency.items():
-        formats = ["auto", *FORMATS.names()]
+        formats = ["auto", *FORMATS.list_names()]
         yield from check(maps.format, formats, "a format", "saliency", name, "format")
     baseline, variants = experiment.report.baseline, list(experiment.variants)
     yield from check(baseline, variants, "in variants", "report", "baseline")
@@ -148,7 +148,7 @@ def _check_training_overrides(experiment: Experiment, file: ParameterFile) -> li
 
 def _check_loss_options(variant: Variant, name: str, file: ParameterFile) -> list[UserError]:
     """Check the further keys of a variant, which are the options of its loss."""
-    if variant.loss not in LOSSES.names():
+    if variant.loss not in LOSSES.list_names():
         return []
     options = LOSSES.find(variant.loss).options
     try:

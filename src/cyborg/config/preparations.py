@@ -25,13 +25,13 @@ def resolve_options(variant: Variant) -> dict[str, Parameters]:
 def find_mistakes(experiment: Experiment, name: str, file: ParameterFile) -> list[UserError]:
     """Return the mistakes in the preparations of variant `name`, which `file` holds."""
     found: list[UserError] = []
-    known = PREPARATIONS.names()
+    known = PREPARATIONS.list_names()
     variant = experiment.variants[name]
     for step, given in variant.prepare.items():
         key = ("variants", name, "prepare", step)
         location = file.locate(*key)
         if step not in known:
-            found.append(PREPARATIONS.unknown(step, location))
+            found.append(PREPARATIONS.describe_unknown(step, location))
             continue
         member = PREPARATIONS.find(step)
         try:

@@ -92,7 +92,7 @@ def score_images(
     size = batch_size or choose_batch_size(device)
     total = math.ceil(len(pictures) / size)
     with torch.inference_mode():
-        for number, batch in enumerate(pictures.batches(device, size), start=1):
+        for number, batch in enumerate(pictures.iterate_batches(device, size), start=1):
             output = network(batch)
             last = torch.full((len(batch),), output.weight.shape[0] - 1, device=device)
             logits.append(output.logits.float())
@@ -205,13 +205,13 @@ def _choose_gallery(
     for pack in packs.values():
         mapped |= pack.locate(rows.names) >= 0
 
-    def rank(index: int) -> tuple[bool, str]:
+    def rank_image(index: int) -> tuple[bool, str]:
         return not mapped[index], hashlib.sha256(rows.names[index].encode()).hexdigest()
 
     chosen: list[tuple[str, int]] = []
     for name, index in members.items():
         queues = [
-            iter(sorted((int(i) for i in index if rows.labels[i] == label), key=rank))
+            iter(sorted((int(i) for i in index if rows.labels[i] == label), key=rank_image))
             for label in sorted(set(rows.labels[index]), reverse=True)
         ]
         chosen += [(name, i) for i, _ in zip(_take_turns(queues), range(number), strict=False)]

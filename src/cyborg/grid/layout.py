@@ -25,7 +25,7 @@ def cell_name(spec: CellSpec) -> str:
 
     The fingerprint is the first 12 digits of the sha256 of the specification.
     """
-    return f"{spec.architecture.name}/{spec.variant}/seed{spec.seed}/{spec.digest()[:12]}"
+    return f"{spec.architecture.name}/{spec.variant}/seed{spec.seed}/{spec.compute_digest()[:12]}"
 
 
 def cell_path(spec: CellSpec) -> str:
@@ -43,8 +43,8 @@ def read_spec(path: Path) -> CellSpec:
     if not isinstance(content, dict) or "kind" not in content:
         raise UserError("is not the specification of a cell", where=path, hint=_HINT)
     kind = str(content["kind"])
-    if kind not in CELL_KINDS.names():
-        raise CELL_KINDS.unknown(kind, str(path))
+    if kind not in CELL_KINDS.list_names():
+        raise CELL_KINDS.describe_unknown(kind, str(path))
     spec_type: type[CellSpec] = CELL_KINDS.find(kind).spec
     try:
         spec = spec_type.model_validate(content)

@@ -58,7 +58,7 @@ class Inputs:
         """Read both tables. Raises UserError, which names the stage to run, if one is missing."""
         return cls(MANIFEST_TABLE.read(root), PACK_TABLE.read(root))
 
-    def digest(self, selection: Selection) -> str:
+    def hash_selection(self, selection: Selection) -> str:
         """Return the sha256 of the selected rows of the manifest, packed images and packed maps."""
         rows = self.manifest[
             self.manifest["source"].isin(selection.sources)
@@ -120,7 +120,7 @@ class Planner:
             control=row.control,
             loss=LossSpec(name=row.loss, options=resolve_loss_options(row)),
             training=resolve_training(self.experiment, architecture, variant),
-            inputs=self.digest(
+            inputs=self.find_digest(
                 Selection(
                     sources,
                     ("train", "validation"),
@@ -139,11 +139,11 @@ class Planner:
             parent = None
             if plan_parent is not None:
                 plan_variant = partial(self.plan_training, architecture=architecture, seed=seed)
-                parent = cell_path(self.add(plan_parent(options, alone, plan_variant)))
+                parent = cell_path(self.add_cell(plan_parent(options, alone, plan_variant)))
             values = options.model_dump(mode="json")
             steps.append(PreparationStep(name=name, options=values, parent=parent))
         parents = tuple(step.parent for step in steps if step.parent is not None)
-        return self.add(alone.replace(prepare=tuple(steps), parents=parents))
+        return self.add_cell(alone.replace_fields(prepare=tuple(steps), parents=parents))
 
     def plan_evaluation(self, trained: TrainSpec) -> EvaluateSpec:
         """Add the evaluation cell of a training cell."""
@@ -163,25 +163,25 @@ class Planner:
             test_sets=test_sets,
             maps=maps,
             evaluation=self.experiment.evaluation,
-            inputs=self.digest(Selection(sources, ("test",), size, maps)),
+            inputs=self.find_digest(Selection(sources, ("test",), size, maps)),
             code="",
             parents=(cell_path(trained),),
         )
-        return self.add(spec)
+        return self.add_cell(spec)
 
-    def add(self, spec: Spec) -> Spec:
+    def add_cell(self, spec: Spec) -> Spec:
         """Fill in the hash of the code that a cell runs, and keep the cell."""
         modules = CELL_KINDS.find(spec.kind).list_modules(spec)
-        complete = spec.replace(code=hash_modules(tuple(sorted(modules))))
+        complete = spec.replace_fields(code=hash_modules(tuple(sorted(modules))))
         self.cells[cell_path(complete)] = complete
         return complete
 
-    def digest(self, selection: Selection) -> str:
+    def find_digest(self, selection: Selection) -> str:
         """Return the digest of a selection, computed once for the many cells that read the same."""
         if self.inputs is None:
             return ""
         if selection not in self.digests:
-            self.digests[selection] = self.inputs.digest(selection)
+            self.digests[selection] = self.inputs.hash_selection(selection)
         return self.digests[selection]
 
 

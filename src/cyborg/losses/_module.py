@@ -27,7 +27,7 @@ def list_losses() -> list[str]:
     >>> "cyborg" in list_losses()
     True
     """
-    return LOSSES.names()
+    return LOSSES.list_names()
 
 
 def find_loss(name: str) -> Loss:

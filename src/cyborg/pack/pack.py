@@ -92,7 +92,7 @@ def pack(experiment: Experiment, root: Path = Path()) -> None:
     """Write the arrays of every source, kind (images, each map set) and input size in use.
 
     An array is kept if its files, its settings and its bytes are those of the last run. The others
-    are replaced, one source at a time, so that an interrupted run continues where it stopped.
+    are replaced, one source at a time, so that an interrupted run continues from there.
 
     Raises UserErrors if a file is missing, is not the one that was indexed, or does not decode,
     and UserError if the disk is full. Earlier arrays are intact then.

@@ -46,7 +46,7 @@ def describe_controls() -> str:
 def tabulate_formats() -> str:
     """Return a table of the annotation formats: their files, and which content is read."""
     rows = []
-    for name in FORMATS.names():
+    for name in FORMATS.list_names():
         record = FORMATS.find(name)
         rows.append([f"`{name}`", record.title, record.tools, record.reads, record.size])
     return _tabulate(["format", "name", "files", "read", "image size"], rows)
@@ -55,7 +55,7 @@ def tabulate_formats() -> str:
 def tabulate_omissions() -> str:
     """Return a table of the annotation formats: which content is left out or is an error."""
     rows = []
-    for name in FORMATS.names():
+    for name in FORMATS.list_names():
         record = FORMATS.find(name)
         rows.append([f"`{name}`", record.skips or "–", record.refuses or "–"])
     return _tabulate(["format", "left out", "an error"], rows)
@@ -73,8 +73,8 @@ def tabulate_metrics() -> str:
 
 def tabulate_sections() -> str:
     """Return a table of the sections of report.html, in the order of the page."""
-    names = sorted(SECTIONS.names(), key=lambda name: SECTIONS.find(name).order)
-    rows = [[str(SECTIONS.find(n).order), f"`{n}`", SECTIONS.summary(n)] for n in names]
+    names = sorted(SECTIONS.list_names(), key=lambda name: SECTIONS.find(name).order)
+    rows = [[str(SECTIONS.find(n).order), f"`{n}`", SECTIONS.read_summary(n)] for n in names]
     return _tabulate(["order", "module", "shows"], rows)
 
 
@@ -85,7 +85,7 @@ def tabulate_families() -> str:
             family.noun.split(" ", 1)[1],
             f"`src/{family.package.replace('.', '/')}/`",
             f"`{family.constant}`",
-            ", ".join(f"`{name}`" for name in family.names()),
+            ", ".join(f"`{name}`" for name in family.list_names()),
         ]
         for family in FAMILIES
     ]
@@ -95,8 +95,8 @@ def tabulate_families() -> str:
 def _describe_members(family: Family[Any]) -> str:
     """Return a section for each member: its docstring, and its options if it has any."""
     sections = []
-    for name in family.names():
-        text = f"## {name}\n\n{family.documentation(name).strip()}\n"
+    for name in family.list_names():
+        text = f"## {name}\n\n{family.read_documentation(name).strip()}\n"
         options = getattr(family.find(name), "options", None)
         if options is not None:
             text += f"\n{describe_options(options)}"

@@ -68,7 +68,7 @@ def render_figure(context: ReportContext, name: str, caption: str) -> str:
 
 def render_report(context: ReportContext) -> str:
     """Return the whole page, with the sections by their `order` and then by name."""
-    members = [SECTIONS.find(name) for name in SECTIONS.names()]
+    members = [SECTIONS.find(name) for name in SECTIONS.list_names()]
     members.sort(key=lambda section: section.order)
     combinations = format_count(len(context.results.seeds), "combination")
     runs = format_count(len(context.experiment.seeds), "run")

@@ -56,7 +56,7 @@ def _read_path(path: Path, format: str, images: Path | None) -> Iterator[Annotat
 
 
 def _import_readers(format: str) -> dict[str, Format]:
-    names = FORMATS.names() if format == "auto" else [format]
+    names = FORMATS.list_names() if format == "auto" else [format]
     return {name: FORMATS.find(name) for name in names}
 
 

@@ -45,7 +45,7 @@ class Checkpoint:
     path: Path | None
     identity: str = ""
 
-    def save(
+    def save_state(
         self,
         state: TrainingState,
         trained: nn.Module,
@@ -65,7 +65,7 @@ class Checkpoint:
         with replacing_file(self.path) as temporary:
             torch.save(content, temporary)
 
-    def restore(
+    def restore_state(
         self,
         trained: nn.Module,
         optimiser: torch.optim.Optimizer,

@@ -58,11 +58,11 @@ def compute_learning_rate(training: Training, step: int, steps: int) -> float:
         first, last = highest / 25, highest / 250_000
         top = 0.3 * total - 1
         if step <= top:
-            return _interpolate(first, highest, step / top)
-        return _interpolate(highest, last, min((step - top) / (total - 1 - top), 1.0))
+            return _interpolate_cosine(first, highest, step / top)
+        return _interpolate_cosine(highest, last, min((step - top) / (total - 1 - top), 1.0))
     return highest
 
 
-def _interpolate(start: float, end: float, share: float) -> float:
+def _interpolate_cosine(start: float, end: float, share: float) -> float:
     """Return the value at a share (0 to 1) of half a cosine from start to end."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

@@ -60,7 +60,7 @@ def pretrain_cell(
     training, validation = (
         read_pairs(spec, root, split, network.image_size) for split in ("train", "validation")
     )
-    checkpoint = Checkpoint(work / "state.pt" if work else None, spec.digest())
+    checkpoint = Checkpoint(work / "state.pt" if work else None, spec.compute_digest())
     try:
         state = train_autoencoder(
             autoencoder, training, validation, options, spec.seed, checkpoint, report
@@ -88,7 +88,7 @@ def train_autoencoder(
     trained = [p for p in autoencoder.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=options.learning_rate)
     scaler = torch.amp.GradScaler(enabled=False)
-    state = checkpoint.restore(autoencoder, optimiser, scaler)
+    state = checkpoint.restore_state(autoencoder, optimiser, scaler)
     for epoch in range(state.epoch, options.epochs):
         torch.manual_seed(derive_seed(seed, "autoencoder", epoch))
         autoencoder.train()
@@ -125,7 +125,7 @@ def train_autoencoder(
             state.measures = {"loss": row["validation_loss"]}
         state.epoch = epoch + 1
         state.history.append(row)
-        checkpoint.save(state, autoencoder, optimiser, scaler)
+        checkpoint.save_state(state, autoencoder, optimiser, scaler)
         report(state.epoch, options.epochs)
     return state
 

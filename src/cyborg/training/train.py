@@ -61,7 +61,7 @@ def train_network(
     trained = nn.ModuleList([network, objective])  # a few losses learn something, too
     optimiser = make_optimiser(trained, training)
     scaler = torch.amp.GradScaler(device.type, enabled=training.precision == "float16")
-    state = checkpoint.restore(trained, optimiser, scaler)
+    state = checkpoint.restore_state(trained, optimiser, scaler)
 
     def compute_output(normalised: Tensor) -> NetworkOutput:
         with autocast():
@@ -113,7 +113,7 @@ def train_network(
                 **{f"validation_{name}": measures[name] for name in MEASURES},
             }
         )
-        checkpoint.save(state, trained, optimiser, scaler)
+        checkpoint.save_state(state, trained, optimiser, scaler)
         report(state.epoch, training.epochs)
     return state
 
@@ -146,7 +146,7 @@ def train_cell(
     rows = read_manifest_rows(root, spec.sources, "train", spec.classes)
     validation_rows = read_manifest_rows(root, spec.sources, "validation", spec.classes)
     validation = ValidationData.find(root, size, validation_rows)
-    checkpoint = Checkpoint(work / "state.pt" if work else None, spec.digest())
+    checkpoint = Checkpoint(work / "state.pt" if work else None, spec.compute_digest())
     try:
         prepared = prepare_data(spec, rows, root, network, device)
         samples = Samples(

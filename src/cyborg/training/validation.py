@@ -43,7 +43,7 @@ class PackedImages:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def batches(self, device: torch.device, size: int) -> Iterator[Tensor]:
+    def iterate_batches(self, device: torch.device, size: int) -> Iterator[Tensor]:
         """Yield batches of `size` images, uint8 [B,3,S,S] on the device, in order."""
         for start in range(0, len(self), size):
             batch = torch.from_numpy(self.pack.take(self.positions[start : start + size]))
@@ -81,7 +81,7 @@ def validate_network(
     network.eval()
     outputs = []
     with torch.inference_mode():
-        for images in validation.images.batches(device, choose_batch_size(device)):
+        for images in validation.images.iterate_batches(device, choose_batch_size(device)):
             with autocast():
                 outputs.append(network(images).logits.float())
     if not outputs:

@@ -115,7 +115,7 @@ def test_data_urls_of_other_types(tmp_path: Path, cell: str, message: str) -> No
 
 def list_formats(*starts: bytes) -> list[str]:
     """Return the formats whose example begins with one of these bytes."""
-    examples = {name: FORMATS.find(name).example for name in FORMATS.names()}
+    examples = {name: FORMATS.find(name).example for name in FORMATS.list_names()}
     return [name for name, one in examples.items() if one.content(one.path).startswith(starts)]
 
 

@@ -13,7 +13,7 @@ from cyborg.common.families import FORMATS
 from paths import REPOSITORY
 from reading import EXAMPLES
 
-NAMES = FORMATS.names()
+NAMES = FORMATS.list_names()
 CHECKS = [
     contract.check_recognised,
     contract.check_read,
@@ -76,7 +76,7 @@ def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monkey
     spec = cyborg.saliency.formats.__spec__
     monkeypatch.setattr(cyborg.saliency.formats, "__path__", folders)
     monkeypatch.setattr(spec, "submodule_search_locations", folders)
-    assert set(FORMATS.names()) == {*NAMES, name}
+    assert set(FORMATS.list_names()) == {*NAMES, name}
     contract.check_record(name)
     for check in CHECKS:
         check(name, tmp_path / check.__name__)

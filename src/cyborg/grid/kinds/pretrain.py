@@ -15,7 +15,7 @@ def list_modules(spec: PretrainSpec) -> list[str]:
     """Return the pretraining, and the control that it finds by name."""
     modules = ["cyborg.training.pretrain"]
     if spec.control != "none":
-        modules.append(CONTROLS.module(spec.control))
+        modules.append(CONTROLS.module_name(spec.control))
     return modules + architectures.list_modules(spec.architecture)
 
 

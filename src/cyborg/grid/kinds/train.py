@@ -13,10 +13,10 @@ from cyborg.models import architectures
 
 def list_modules(spec: TrainSpec) -> list[str]:
     """Return the training, and the members of the families that it finds by name."""
-    modules = ["cyborg.training.train", LOSSES.module(spec.loss.name)]
+    modules = ["cyborg.training.train", LOSSES.module_name(spec.loss.name)]
     if spec.control != "none":
-        modules.append(CONTROLS.module(spec.control))
-    modules += [PREPARATIONS.module(step.name) for step in spec.prepare]
+        modules.append(CONTROLS.module_name(spec.control))
+    modules += [PREPARATIONS.module_name(step.name) for step in spec.prepare]
     return modules + architectures.list_modules(spec.architecture)
 
 

@@ -46,7 +46,7 @@ class Metric:
 
 def list_metrics() -> list[Metric]:
     """Return all metrics by their `order`, those of equal order by name."""
-    members = [METRICS.find(name) for name in METRICS.names()]
+    members = [METRICS.find(name) for name in METRICS.list_names()]
     return sorted(members, key=lambda metric: metric.order)
 
 
@@ -61,6 +61,6 @@ def compute_metrics(scores: np.ndarray, positives: np.ndarray) -> dict[str, floa
     if positives.all() or not positives.any():
         raise ValueError("one class only")
     found: dict[str, float] = {}
-    for name in METRICS.names():
+    for name in METRICS.list_names():
         found.update(METRICS.find(name).compute(scores, positives))
     return found

@@ -2,7 +2,9 @@
 
     x' = S · x + (1 - S) · G_σ(x)
 
-S is the human map in 0..1 and G_σ a Gaussian blur. There is one copy for every level σ.
+S is the human map in 0..1 and G_σ a Gaussian blur. There is one copy for every level σ. The copies
+are held in memory. With n levels an epoch is n + 1 times as long, unless `images_per_epoch` is set.
+
 Source: Boyd et al., "Human-Aided Saliency Maps Improve Generalization of Deep Learning",
 arXiv 2105.03492, whose code (CVRL/CYBORG, script_gen/train_script_gen.py) lists the levels 2, 4,
 ..., 16. That the map blends sharp and blurred image, and that a level is a standard deviation in
@@ -80,12 +82,12 @@ def blur_outside(
         part = slice(start, start + CHUNK)
         sharp = torch.from_numpy(images[part]).to(device).permute(0, 3, 1, 2).float()
         share = torch.from_numpy(maps[part]).to(device)[:, None].float() / 255
-        mixed = share * sharp + (1 - share) * _blur(sharp, sigma)
+        mixed = share * sharp + (1 - share) * _blur_images(sharp, sigma)
         out[part] = mixed.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     return out
 
 
-def _blur(images: Tensor, sigma: float) -> Tensor:
+def _blur_images(images: Tensor, sigma: float) -> Tensor:
     # Three standard deviations to each side. The reflected border must not exceed the image.
     reach = min(math.ceil(3 * sigma), images.shape[-1] - 1)
     result: Tensor = gaussian_blur(images, [2 * reach + 1] * 2, [sigma] * 2)

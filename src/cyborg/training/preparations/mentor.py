@@ -1,9 +1,21 @@
 """MENTOR: first weights from an autoencoder that learned where people look.
 
 A network with a decoder learns human maps from images, without labels, in a cell of its own. Its
-encoder is the network that is then trained as a classifier. Source: Boyd et al., "MENTOR: Human
-Perception-Guided Pretraining for Increased Generalization", arXiv 2310.19545, code CVRL/MENTOR.
-The defaults are those published.
+encoder is the network that is then trained as a classifier. Its linear layer keeps its own weights.
+The autoencoder u minimises
+
+    L = mean (sigmoid(u(x)) - N(S))²
+
+with Adam, and the epoch of the best validation loss is kept. Variants with equal options, maps,
+network and seed share the autoencoder.
+
+Source: Boyd et al., "MENTOR: Human Perception-Guided Pretraining for Increased Generalization",
+arXiv 2310.19545, code CVRL/MENTOR. The defaults are those published.
+
+Differs from the source: the encoder is the classifier's own trunk and not a copy with translated
+names, so any network whose trunk halves its maps works (Inception with `decoder: unet` only).
+Images come from the packed ones, of the network's input size, and are resized to `image_size`.
+Parameters that the architecture freezes stay frozen here too.
 """
 
 from __future__ import annotations

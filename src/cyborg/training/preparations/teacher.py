@@ -1,10 +1,12 @@
 """Teacher and student: the maps of a trained network guide where nobody annotated.
 
 The teacher is another variant of the experiment, trained first, with the same network and seed.
-Its class activation maps become the maps of the student's training images. Source: Boyd et al.,
-"Teaching AI to Teach: Leveraging Limited Human Salience Data Into Unlimited Saliency-Based
-Training", BMVC 2023, arXiv 2306.05527 (there also with RISE maps). Whose class the map is of, and
-that images keep the human maps they have, is inferred. Both are options.
+Its class activation maps become the maps of the student's training images.
+
+Source: Boyd et al., "Teaching AI to Teach: Leveraging Limited Human Salience Data Into Unlimited
+Saliency-Based Training", BMVC 2023, arXiv 2306.05527. The paper also tries RISE maps, which are not
+offered here. Inferred: the class of the map, the stretch of each map to 0..1, and that images keep
+the human maps they have. The class and the images are options.
 """
 
 from __future__ import annotations
