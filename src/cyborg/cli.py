@@ -109,6 +109,10 @@ def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
     sources = add("sources", "list the data sets and their state on this machine", print_sources)
     add_params_option(sources)
     add("show", "print the AUC table of the last report", print_auc_table)
+    power = add("power", "tell how many runs and images a difference of AUC needs", print_power)
+    power.add_argument(
+        "--difference", type=float, default=0.05, help="true difference to be seen (default: 0.05)"
+    )
     checkpoint = add("import-checkpoint", "convert a published checkpoint", convert_checkpoint)
     checkpoint.add_argument("checkpoint", type=Path, help="file of {'state_dict': ...}")
     checkpoint.add_argument("--architecture", required=True, help="network of the checkpoint")
@@ -197,6 +201,13 @@ def print_auc_table(options: argparse.Namespace) -> None:
     from cyborg.results.tables import read_auc_table
 
     print(read_auc_table(Path()))
+
+
+def print_power(options: argparse.Namespace) -> None:
+    """Print the runs and images that a difference needs, from the spread of the last report."""
+    from cyborg.results.planning import describe_power
+
+    print(describe_power(Path(), options.difference))
 
 
 def convert_checkpoint(options: argparse.Namespace) -> None:

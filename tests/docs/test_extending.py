@@ -27,7 +27,7 @@ RECIPES = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | r
 # Path in the repository and content of each member of the page.
 MODULES = dict(re.findall(r"^```python\n# (src/\S+\.py)\n(.*?)^```", PAGE, re.M | re.S))
 CONTRACTS = {
-    "cyborg.losses": "tests/losses/test_losses_contract.py",
+    "cyborg.losses": "tests/losses/test_loss_contract.py",
     "cyborg.training.controls": "tests/training/test_controls.py",
     "cyborg.training.preparations": "tests/training/test_preparation_contract.py",
     "cyborg.saliency.formats": "tests/saliency/formats/test_format_contract.py",

@@ -1,4 +1,4 @@
-"""Batches on which losses are tried: a tiny smooth network, or a real one of small images."""
+"""Make batches to try losses on: of a tiny smooth network, or of a real one with small images."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cyborg.losses._base import LossOutput
 from networks import make
 
 
-class Tiny(nn.Module):
-    """Images [B,3,12,8] to a 3×2 map of five channels; smooth, so that it has two derivatives."""
+class TinyNetwork(nn.Module):
+    """A network of images [B,3,12,8] with a 3×2 map of five channels, twice differentiable."""
 
     image_size, map_size = (12, 8), (3, 2)
 
@@ -29,7 +29,7 @@ class Tiny(nn.Module):
 
 
 class Batch:
-    """Four images, maps and labels; what a loss asks for is made from them."""
+    """Four images, maps, and labels, and all that a loss may need besides."""
 
     def __init__(self, net: Any, images: Tensor, maps: Tensor, labels: Tensor):
         self.net, self.images, self.maps, self.labels = net, images, maps, labels
@@ -37,11 +37,11 @@ class Batch:
         self.weights = torch.linspace(0.5, 2.0, len(labels))
 
     @classmethod
-    def tiny(cls, count: int = 4) -> Batch:
+    def make_tiny(cls, count: int = 4) -> Batch:
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(count, 3, 12, 8, generator=generator)
         maps = torch.rand(count, 12, 8, generator=generator)
-        return cls(Tiny(), images, maps, torch.arange(count) % 2)
+        return cls(TinyNetwork(), images, maps, torch.arange(count) % 2)
 
     def loss(self, name: str, **options: Any) -> LossOutput:
         loss = LOSSES.find(name)
@@ -81,8 +81,10 @@ class Batch:
         ]
 
 
-def of_network(architecture: str, size: int, features: str = "final", **further: Any) -> Batch:
-    """Four images of a real network, its batch norm in evaluation mode: samples stay apart."""
+def make_network_batch(
+    architecture: str, size: int, features: str = "final", **further: Any
+) -> Batch:
+    """Make a batch of a real network, its batch norm in evaluation mode: samples stay apart."""
     row = {"image_size": size, "features": features, "freeze_batch_norm": True, **further}
     net = make(architecture, **row)
     net.train()

@@ -1,4 +1,4 @@
-"""Small networks for tests: random weights, images as small as the network takes."""
+"""Make small networks for tests, with random weights and images as small as possible."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ from torch import tensor
 
 from cyborg.common.families import LOSSES
 from cyborg.losses._base import LossOutput
-from loss_batch import Batch, of_network
+from loss_batch import Batch, make_network_batch
 
 NAMES = LOSSES.list_names()
 
 
-def finite(batch: Batch, out: LossOutput) -> bool:
+def is_finite(batch: Batch, out: LossOutput) -> bool:
     values = [*out[:3], *batch.gradients(out.total)]
     return all(bool(value.isfinite().all()) for value in values)
 
@@ -58,7 +58,7 @@ def test_every_example_of_an_option_is_valid_and_changes_something(name):
     for option, field in loss.options.model_fields.items():
         for value in field.examples or []:
             changed = loss.options.model_validate({**base, option: value}).model_dump()
-            batch = Batch.tiny()
+            batch = Batch.make_tiny()
             batch.present = tensor([True, True, True, False])
             totals = []
             for options in (base, changed):
@@ -134,10 +134,10 @@ def extreme_scores(batch: Batch) -> None:
     ],
 )
 def test_finite_value_and_gradient(name, case):
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     case(batch)
     out = batch.loss(name, **guiding_options(name))
-    assert finite(batch, out)
+    assert is_finite(batch, out)
     assert out.total.dtype == torch.float32  # half precision is computed in float32
     assert all(part.shape == () for part in out[:3])
     if out.cam is not None:
@@ -146,7 +146,7 @@ def test_finite_value_and_gradient(name, case):
 
 def test_without_maps_only_classification_is_left(name):
     """Whatever stands in for missing maps: the gradient is that of the classification term."""
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     all_maps_missing(batch)
     options = guiding_options(name)
     out = batch.loss(name, **options)
@@ -155,7 +155,7 @@ def test_without_maps_only_classification_is_left(name):
 
 
 def test_invariant_to_order_of_samples(name):
-    batch, order = Batch.tiny(), tensor([2, 0, 3, 1])
+    batch, order = Batch.make_tiny(), tensor([2, 0, 3, 1])
     first = batch.loss(name, **guiding_options(name))
     for field in ("images", "maps", "labels", "weights"):
         setattr(batch, field, getattr(batch, field)[order])
@@ -166,7 +166,7 @@ def test_invariant_to_order_of_samples(name):
 
 @pytest.mark.parametrize("factor", [0.01, 255.0])
 def test_invariant_to_scale_of_maps(name, factor):
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     first = batch.loss(name, **guiding_options(name))
     batch.maps = batch.maps * factor
     second = batch.loss(name, **guiding_options(name))
@@ -176,7 +176,7 @@ def test_invariant_to_scale_of_maps(name, factor):
 
 
 def test_accepts_uint8_maps(name):
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     batch.maps = (batch.maps * 255).round()
     first = batch.loss(name, **guiding_options(name))
     batch.maps = batch.maps.to(torch.uint8)
@@ -187,7 +187,7 @@ def test_accepts_uint8_maps(name):
 
 @pytest.mark.parametrize("filling", [torch.nan, 0.0, 1.0])
 def test_a_sample_without_map_may_hold_anything(name, filling):
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     batch.present = tensor([True, True, True, False])
     options = guiding_options(name)
     clean = batch.loss(name, **options)
@@ -204,7 +204,7 @@ def test_a_sample_without_map_adds_no_saliency_gradient(name):
     options = guiding_options(name)
     gradients = []
     for scale in (1.0, 5.0):
-        batch = Batch.tiny()
+        batch = Batch.make_tiny()
         batch.images[3] *= scale
         batch.present = tensor([True, True, True, False])
         gradients.append(batch.gradients(batch.loss(name, **options).saliency))
@@ -215,7 +215,7 @@ def test_a_sample_without_map_adds_no_saliency_gradient(name):
 
 
 def test_stays_in_double_precision(name):
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     batch.net.double()
     batch.images, batch.maps = batch.images.double(), batch.maps.double()
     batch.weights = batch.weights.double()
@@ -227,8 +227,8 @@ def test_stays_in_double_precision(name):
     torch.testing.assert_close(single.total.double(), double.total, rtol=1e-4, atol=1e-5)
 
 
-def decreases(batch: Batch, name: str, optimiser: torch.optim.Optimizer) -> None:
-    """Twenty steps on two images; the loss ends lower than it began."""
+def check_decrease(batch: Batch, name: str, optimiser: torch.optim.Optimizer) -> None:
+    """Check that twenty steps on two images lower the loss."""
     options = guiding_options(name)
     if name == "right_reasons":
         options["strength"] = 1.0  # the default is for images of 28 pixels
@@ -243,8 +243,8 @@ def decreases(batch: Batch, name: str, optimiser: torch.optim.Optimizer) -> None
 
 
 def test_decreases_on_two_images(name):
-    batch = Batch.tiny(2)
-    decreases(batch, name, torch.optim.SGD(batch.net.parameters(), lr=0.02))
+    batch = Batch.make_tiny(2)
+    check_decrease(batch, name, torch.optim.SGD(batch.net.parameters(), lr=0.02))
 
 
 NETWORKS = {
@@ -257,7 +257,7 @@ NETWORKS = {
 
 @pytest.fixture(scope="module", params=list(NETWORKS))
 def real(request: pytest.FixtureRequest) -> Batch:
-    return of_network(*NETWORKS[request.param])
+    return make_network_batch(*NETWORKS[request.param])
 
 
 def test_real_networks_get_finite_gradients_in_features_and_head(name, real):
@@ -276,7 +276,7 @@ def test_real_networks_get_finite_gradients_in_features_and_head(name, real):
     ["small_cnn", "efficientnet_lite0", pytest.param("resnet18", marks=pytest.mark.exhaustive)],
 )
 def test_real_networks_decrease_on_two_images(name, network):
-    batch = of_network(*NETWORKS[network][:2])
+    batch = make_network_batch(*NETWORKS[network][:2])
     for field in ("images", "maps", "labels", "weights"):
         setattr(batch, field, getattr(batch, field)[:2])
     batch.present = None
@@ -284,4 +284,4 @@ def test_real_networks_decrease_on_two_images(name, network):
         # Its fresh weights give gradients far below the 1e-5 that the published standardisation
         # adds: both maps are near zero there, and the distance can only grow at first.
         batch.net.net.get_classifier().weight.data *= 30
-    decreases(batch, name, torch.optim.Adam(batch.net.parameters(), lr=1e-3))
+    check_decrease(batch, name, torch.optim.Adam(batch.net.parameters(), lr=1e-3))

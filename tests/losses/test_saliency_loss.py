@@ -32,7 +32,7 @@ def run_module(name: str, batch: Batch, maps: torch.Tensor | None = None) -> Los
 
 @pytest.mark.parametrize("name", LOSSES.list_names())
 def test_the_module_equals_the_function(name: str):
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     batch.present = torch.tensor([True, False, True, True])
     if LOSSES.find(name).map_size == "features":
         # The module resizes maps with antialiasing, the helper of the tests without.
@@ -45,7 +45,7 @@ def test_the_module_equals_the_function(name: str):
 
 
 def test_maps_of_any_size_are_resized_to_the_features():
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     small = torch.nn.functional.interpolate(
         batch.maps[:, None], size=(3, 2), mode="bilinear", antialias=True
     )[:, 0]
@@ -84,7 +84,7 @@ def test_wrong_names_and_values_are_explained(name: str, options: dict, message:
 
 
 def test_missing_inputs_are_named():
-    batch = Batch.tiny()
+    batch = Batch.make_tiny()
     output = batch.net.forward_normalised(batch.images)
     arguments = (output[0], batch.labels, *output[1:], batch.maps)
     with pytest.raises(UserError, match="`harmonization` needs `images`"):

@@ -12,16 +12,24 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cyborg.config.experiment import Report
 from cyborg.results.analysis import UNSEEN
 from cyborg.results.report import report
 from cyborg.results.sections.comparisons import judge_difference, state_controls, state_losses
 from fake_results import build_experiment, write_grid
 
+SETTINGS = Report(margin=0.02)
+
 Interval = tuple[float, float, float]  # difference, low, high
 
 
 def build_rows(
-    gain: Interval, wrong: Interval, right: Interval, runs: int = 3, test_set: str = UNSEEN
+    gain: Interval,
+    wrong: Interval,
+    right: Interval,
+    runs: int = 3,
+    test_set: str = UNSEEN,
+    equivalence_p: float = 0.4,
 ) -> pd.DataFrame:
     """Rows of comparisons.csv of one architecture: a variant, its control, and their difference."""
     rows = [
@@ -34,7 +42,7 @@ def build_rows(
             {
                 "architecture": "net", "variant": variant, "reference": reference, "kind": kind,
                 "test_set": test_set, "runs": runs, "difference_mean": difference, "ci_low": low,
-                "ci_high": high,
+                "ci_high": high, "equivalence_p": equivalence_p, "smallest_difference": 0.034,
             }
             for variant, reference, kind, (difference, low, high) in rows
         ]
@@ -42,7 +50,7 @@ def build_rows(
 
 
 def state(gain: Interval, wrong: Interval, right: Interval, runs: int = 3) -> tuple[str, bool]:
-    (found,) = state_controls(build_rows(gain, wrong, right, runs), "cross_entropy")
+    (found,) = state_controls(build_rows(gain, wrong, right, runs), "cross_entropy", SETTINGS)
     return found
 
 
@@ -72,6 +80,21 @@ def test_statements_about_controls(
     assert text.startswith("net, mean of the unseen test sets, 3 runs: cyborg minus cross_entropy")
 
 
+def test_what_cannot_be_told_from_zero_stands_beside_what_could_have_been_seen() -> None:
+    rows = build_rows(spread(0.01), spread(0.0), spread(0.01))
+    ((text, _),) = state_controls(rows, "cross_entropy", SETTINGS)
+    assert "would have shown a difference of 0.034" in text
+    assert "cannot be told from zero" in text
+    assert "equal" not in text
+
+
+def test_equal_within_the_margin_is_called_equal() -> None:
+    rows = build_rows(spread(0.10), spread(0.10), spread(0.0, 0.01), equivalence_p=0.01)
+    ((text, good),) = state_controls(rows, "cross_entropy", SETTINGS)
+    assert "Right and wrong maps are equal within ±0.02." in text
+    assert not good
+
+
 def test_a_loss_is_called_a_loss() -> None:
     text, good = state((-0.102, -0.241, -0.011), spread(0.0, 0.1), spread(-0.1, 0.2))
     assert "cyborg minus cross_entropy is −0.102 [−0.241, −0.011]" in text
@@ -96,7 +119,7 @@ def test_one_run_has_no_verdict() -> None:
     for difference in (0.2, -0.2):
         rows = build_rows(spread(difference), spread(0.0), spread(difference), runs=1)
         assert [judge_difference(row) for _, row in rows.iterrows()] == [""] * 3
-        ((text, good),) = state_controls(rows, "cross_entropy")
+        ((text, good),) = state_controls(rows, "cross_entropy", SETTINGS)
         assert ", 1 run: " in text
         assert "cannot tell a gain or a loss from luck" in text
         assert not re.search(r"worse|better|bring|told from zero|of the gain", text)

@@ -168,6 +168,15 @@ class Report(Parameters):
     baseline: str | None = Field(
         None, description="variant that the others are compared with. null is the first"
     )
+    margin: float = Field(
+        0.02,
+        gt=0,
+        lt=0.5,
+        description="difference of AUC that does not matter. State it before you train",
+    )
+    power: float = Field(
+        0.8, gt=0.5, lt=1, description="chance with which the smallest difference would be seen"
+    )
 
 
 class Experiment(Parameters):

@@ -15,6 +15,8 @@ from cyborg.results import statistics
 from cyborg.results.cells import Combination, Results, ScoredSet, read_alignments
 from cyborg.results.metrics._base import compute_metrics
 from cyborg.results.metrics.error_rates import compute_roc
+from cyborg.results.power import Spread, compute_equivalence_p, find_smallest_difference
+from cyborg.results.runs import compute_sign_flip_p, compute_simultaneous_intervals, resample_sets
 from cyborg.results.statistics import compute_interval, compute_mean_sd, resample_mean
 
 # Name of the row that averages over the test sets with unseen generators.
@@ -116,10 +118,13 @@ def tabulate_comparisons(
 
     A difference is variant minus reference. Besides a row for each test set, a row `(mean unseen)`
     averages the differences over the test sets whose generators neither variant saw in training, if
-    there are at least two. `delong_p` is known for one run only: DeLong's test ignores the spread
-    between runs, so with several its p would be far too small.
+    there are at least two. `generators_low` and `generators_high` are its interval if the test sets
+    are drawn as well. `all_low` and `all_high` hold in all rows of an architecture at once. The
+    modules power.py and runs.py explain the other columns. `delong_p` is known for one run only:
+    DeLong's test ignores the spread between runs, so with several its p would be far too small.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
+    resampled_means: list[np.ndarray] = []
     for architecture in dict.fromkeys(architecture for architecture, _ in results.seeds):
         for variant, reference, kind in list_comparisons(results, baseline):
             ours, theirs = (architecture, variant), (architecture, reference)
@@ -141,18 +146,41 @@ def tabulate_comparisons(
                 rows.append(
                     key | _summarize_difference(scored.name, observed, resampled, settings) | p
                 )
+                resampled_means.append(resample_mean(resampled, settings.seed))
                 if {results.seen[v, scored.name] for v in (variant, reference)} == {"no"}:
                     unseen.append((observed, resampled))
             if len(unseen) > 1:
                 observed = np.mean([values for values, _ in unseen], axis=0)
                 resampled = np.mean([values for _, values in unseen], axis=0)
-                p = {"delong_p": math.nan}
-                rows.append(key | _summarize_difference(UNSEEN, observed, resampled, settings) | p)
+                drawn = [resample_mean(values, settings.seed) for _, values in unseen]
+                low, high = compute_interval(
+                    resample_sets(np.stack(drawn), settings.seed), settings.confidence, -1, 1
+                )
+                further = {
+                    "delong_p": math.nan, "generators_low": low, "generators_high": high,
+                }  # fmt: skip
+                rows.append(
+                    key | _summarize_difference(UNSEEN, observed, resampled, settings) | further
+                )
+                resampled_means.append(resample_mean(resampled, settings.seed))
     columns = [
         "architecture", "variant", "reference", "kind", "test_set", "runs", "difference_mean",
-        "difference_sd", "ci_low", "ci_high", "delong_p",
+        "difference_sd", "ci_low", "ci_high", "all_low", "all_high", "generators_low",
+        "generators_high", "sign_flip_p", "equivalence_p", "smallest_difference",
+        "image_error", "delong_p",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
+    if rows:
+        # Rows of one architecture are read together, so their intervals hold together.
+        for _, index in table.groupby("architecture", sort=False).groups.items():
+            table.loc[index, ["all_low", "all_high"]] = np.stack(
+                compute_simultaneous_intervals(
+                    table.loc[index, "difference_mean"].to_numpy(float),
+                    np.stack([resampled_means[k] for k in index]),
+                    settings.confidence,
+                ),
+                axis=1,
+            )
     table["delong_p_holm"] = statistics.adjust_p_values(table["delong_p"].to_numpy(float))
     return table
 
@@ -164,12 +192,19 @@ def _summarize_difference(
     mean, sd = compute_mean_sd(observed)
     means = resample_mean(resampled, settings.seed)
     low, high = compute_interval(means, settings.confidence, -1, 1)
+    spread = Spread.measure(observed, resampled)
     # Both are perfect in every resample, so nothing is known of the error.
     if not resampled.any():
         low = high = math.nan
     return {
         "test_set": name, "runs": len(observed), "difference_mean": mean, "difference_sd": sd,
         "ci_low": low, "ci_high": high,
+        "sign_flip_p": compute_sign_flip_p(observed, settings.seed),
+        "equivalence_p": compute_equivalence_p(mean, spread, settings.margin),
+        "smallest_difference": find_smallest_difference(
+            spread, settings.confidence, settings.power
+        ),
+        "image_error": math.sqrt(spread.images),
     }  # fmt: skip
 
 

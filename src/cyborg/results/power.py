@@ -75,22 +75,24 @@ class Spread:
         return (self.images + share) ** 2 * (self.count - 1) / share**2
 
 
-def interval_of_mean(difference: float, spread: Spread, confidence: float) -> tuple[float, float]:
-    """Return the two-sided t interval of a mean difference; NaN with a single run."""
+def compute_mean_interval(
+    difference: float, spread: Spread, confidence: float
+) -> tuple[float, float]:
+    """Return the two-sided t interval of a mean difference, or NaN with a single run."""
     if math.isnan(spread.freedom):
         return math.nan, math.nan
     reach = float(t.ppf((1 + confidence) / 2, spread.freedom)) * spread.error
     return difference - reach, difference + reach
 
 
-def equivalence_p(difference: float, spread: Spread, margin: float) -> float:
+def compute_equivalence_p(difference: float, spread: Spread, margin: float) -> float:
     """Return the p-value of two one-sided tests that |true difference| is below `margin`.
 
     A small value says that the two methods are equivalent within the margin. Equivalence at level
     a means the same as an interval of confidence 1 - 2a inside (-margin, margin). Source:
     Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15(6), 1987. NaN with one run.
 
-    >>> round(equivalence_p(0.0, Spread(images=0.0001, runs=0.0, count=5), 0.02), 4)
+    >>> round(compute_equivalence_p(0.0, Spread(images=0.0001, runs=0.0, count=5), 0.02), 4)
     0.0228
     """
     if math.isnan(spread.freedom) or spread.error == 0:
@@ -100,13 +102,13 @@ def equivalence_p(difference: float, spread: Spread, margin: float) -> float:
     return float(max(below, above))
 
 
-def power_of(difference: float, spread: Spread, confidence: float) -> float:
+def compute_power(difference: float, spread: Spread, confidence: float) -> float:
     """Return the chance that the two-sided interval excludes zero if `difference` is true.
 
     The distribution is non-central t. It is integrated over the estimated error, since scipy's own
     function has no value for some large differences with few runs. NaN with a single run.
 
-    >>> round(power_of(0.0, Spread(images=0.0001, runs=0.0001, count=4), 0.95), 3)
+    >>> round(compute_power(0.0, Spread(images=0.0001, runs=0.0001, count=4), 0.95), 3)
     0.05
     """
     if math.isnan(spread.freedom):
@@ -122,14 +124,14 @@ def power_of(difference: float, spread: Spread, confidence: float) -> float:
     return float(np.mean(seen))
 
 
-def smallest_difference(spread: Spread, confidence: float, power: float = POWER) -> float:
+def find_smallest_difference(spread: Spread, confidence: float, power: float = POWER) -> float:
     """Return the smallest true difference that would be told from zero with `power`.
 
     It is what an experiment of this size could have seen. Without it "no gain" says nothing. NaN
     with a single run, since nothing is then known of how runs differ.
 
-    >>> smallest_difference(Spread(images=0.0001, runs=0.0, count=5), 0.95)  # doctest: +ELLIPSIS
-    0.0280...
+    >>> round(find_smallest_difference(Spread(images=0.0001, runs=0.0, count=5), 0.95), 3)
+    0.028
     """
     if math.isnan(spread.freedom):
         return math.nan
@@ -139,12 +141,12 @@ def smallest_difference(spread: Spread, confidence: float, power: float = POWER)
     highest = 10 * spread.error * float(t.ppf((1 + confidence) / 2, spread.freedom))
 
     def missing(difference: float) -> float:
-        return power_of(difference, spread, confidence) - power
+        return compute_power(difference, spread, confidence) - power
 
     return float(brentq(missing, 0.0, highest, xtol=1e-9))
 
 
-def runs_needed(
+def count_runs_needed(
     difference: float,
     spread: Spread,
     confidence: float,
@@ -159,12 +161,14 @@ def runs_needed(
     if math.isnan(spread.runs):
         return None
     low, high = 1, 2
-    while power_of(difference, spread.predict(high, image_factor), confidence) < power:
+    while compute_power(difference, spread.predict(high, image_factor), confidence) < power:
         low, high = high, 2 * high
         if high > MOST_RUNS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        enough = power_of(difference, spread.predict(middle, image_factor), confidence) >= power
+        enough = (
+            compute_power(difference, spread.predict(middle, image_factor), confidence) >= power
+        )
         low, high = (low, middle) if enough else (middle, high)
     return high

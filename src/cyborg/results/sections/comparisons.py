@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from cyborg.common.page import render_html, render_table
+from cyborg.config.experiment import Report
 from cyborg.results.analysis import UNSEEN
 from cyborg.results.page import ReportContext
 from cyborg.results.sections._base import Section
@@ -21,10 +22,16 @@ def render_comparisons(context: ReportContext) -> str:
     rows = context.comparisons
     if rows.empty:
         return ""
-    found = state_controls(rows, context.baseline) + state_losses(rows, context.baseline)
+    settings = context.experiment.report
+    found = state_controls(rows, context.baseline, settings)
+    found += state_losses(rows, context.baseline)
     one_run = bool((rows["runs"] == 1).all())
     heads = ["architecture", "variant", "minus", "test set", "runs", "difference", "interval"]
-    heads += ["p (DeLong)", "p (Holm)"] if one_run else ["verdict"]
+    heads += (
+        ["p (DeLong)", "p (Holm)"]
+        if one_run
+        else ["verdict", "p (sign flips)", "in all rows at once", "could be seen"]
+    )
     body = []
     for _, row in rows.iterrows():
         cells = [
@@ -36,7 +43,12 @@ def render_comparisons(context: ReportContext) -> str:
         if one_run:
             cells += [_format_p(row["delong_p"]), _format_p(row["delong_p_holm"])]
         else:
-            cells += [judge_difference(row) or "–"]
+            cells += [
+                judge_difference(row) or ("equal" if is_equal(row, settings) else "–"),
+                _format_p(row["sign_flip_p"]),
+                format_interval(row["all_low"], row["all_high"], sign=True),
+                format_number(row["smallest_difference"]),
+            ]
         body.append(cells)
     unseen = f"{UNSEEN}: average over the test sets that neither variant has seen generators of. "
     explained = (
@@ -44,8 +56,12 @@ def render_comparisons(context: ReportContext) -> str:
         "hold the sampling of images only: a run with another seed may give another sign. Holm: "
         "adjusted for the number of tests in this table."
         if one_run
-        else "Interval: paired nested bootstrap over runs and images. Verdict: better or worse if "
-        "the interval lies on one side of zero, “–” if the sign is not known."
+        else "Interval: paired nested bootstrap over runs and images. Verdict: better or worse "
+        "if the interval lies on one side of zero. Equal if two one-sided tests bound the "
+        f"true difference by {settings.margin:g}. “–” if neither is known. Sign flips: exact test "
+        "over runs, which with n runs is never below 2/2ⁿ. In all rows at once: intervals that "
+        "hold together. Could be seen: the smallest true difference that would be told from zero "
+        f"in {settings.power:.0%} of such experiments."
     )
     return render_html(
         "<h2>Comparisons</h2>"
@@ -69,7 +85,12 @@ def judge_difference(row: pd.Series) -> str:
     return "worse" if row["ci_high"] < 0 else ""
 
 
-def state_controls(rows: pd.DataFrame, baseline: str) -> list[Statement]:
+def is_equal(row: pd.Series, settings: Report) -> bool:
+    """Return whether the true difference is below the margin, by two one-sided tests."""
+    return bool(row["equivalence_p"] < 1 - settings.confidence)
+
+
+def state_controls(rows: pd.DataFrame, baseline: str, settings: Report) -> list[Statement]:
     """Return a statement per architecture, guided variant and control.
 
     rows: those of comparisons.csv. The statements are about the average of the unseen test sets if
@@ -91,13 +112,13 @@ def state_controls(rows: pd.DataFrame, baseline: str) -> list[Statement]:
             f"{_format_difference(gain)}; with wrong maps ({right['reference']}) it is "
             f"{_format_difference(wrong)}; right minus wrong maps is {_format_difference(right)}. "
         )
-        conclusion, good = _conclude(gain, wrong, right, baseline)
+        conclusion, good = _conclude(gain, wrong, right, baseline, settings)
         found.append((text + conclusion, good))
     return found
 
 
 def _conclude(
-    gain: pd.Series, wrong: pd.Series, right: pd.Series, baseline: str
+    gain: pd.Series, wrong: pd.Series, right: pd.Series, baseline: str, settings: Report
 ) -> tuple[str, bool]:
     """Return the conclusion from a variant's gain, that of wrong maps, and their difference."""
     if right["runs"] < 2:
@@ -105,15 +126,21 @@ def _conclude(
             "This is one run: it cannot tell a gain or a loss from luck in training.",
             False,
         )
+    unknown = "A difference between right and wrong maps cannot be told from zero. "
+    if is_equal(right, settings):
+        unknown = f"Right and wrong maps are equal within ±{settings.margin:g}. "
     control = {
         "better": "The right maps bring more than the wrong ones.",
         "worse": "The right maps bring less than the wrong ones.",
-        "": "A difference between right and wrong maps cannot be told from zero.",
+        "": unknown + _state_limit(right),
     }[judge_difference(right)]
     if judge_difference(gain) == "worse":
         return f"It is worse than {baseline}. {control}", False
     if judge_difference(gain) == "":
-        return f"No gain over the baseline can be told from zero. {control}", False
+        return (
+            f"No gain over the baseline can be told from zero. {_state_limit(gain)} {control}",
+            False,
+        )
     if judge_difference(right):
         return control, judge_difference(right) == "better"
     share = wrong["difference_mean"] / gain["difference_mean"]
@@ -121,7 +148,13 @@ def _conclude(
         kept = "Wrong maps gain more"
     else:
         kept = f"Wrong maps give {max(share, 0):.0%} of the gain"
-    return f"{kept}; what the right ones add cannot be told from zero.", False
+    return f"{kept}. {control}", False
+
+
+def _state_limit(row: pd.Series) -> str:
+    """Return a sentence on the smallest true difference that would have been seen."""
+    smallest = format_number(row["smallest_difference"])
+    return f"These runs and images would have shown a difference of {smallest}."
 
 
 def state_losses(rows: pd.DataFrame, baseline: str) -> list[Statement]:

@@ -13,7 +13,7 @@ EXACT_RUNS = 16
 PATTERNS = 2**EXACT_RUNS
 
 
-def sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
+def compute_sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
     """Return the two-sided p-value that paired differences [runs] are symmetric around zero.
 
     If two methods do not differ, each run's difference is as likely with the other sign. The
@@ -21,7 +21,7 @@ def sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
     observed one. With n runs it cannot be below 2 / 2^n: four runs never reach 0.05, whatever they
     show. Source: Fisher, The Design of Experiments, 1935, section 21. NaN without runs.
 
-    >>> sign_flip_p(np.array([0.1, 0.2, 0.3, 0.1, 0.2]))
+    >>> compute_sign_flip_p(np.array([0.1, 0.2, 0.3, 0.1, 0.2]))
     0.0625
     """
     differences = np.asarray(differences, float)
@@ -41,7 +41,7 @@ def sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
     return float(np.mean(means >= observed - rounding))
 
 
-def stochastic_order(
+def bound_stochastic_order(
     ours: np.ndarray, theirs: np.ndarray, confidence: float = 0.95, seed: int = 0
 ) -> float:
     """Return an upper bound of how far `ours` is from being stochastically larger than `theirs`.
@@ -104,7 +104,7 @@ def resample_sets(values: np.ndarray, seed: int) -> np.ndarray:
     return result
 
 
-def simultaneous_intervals(
+def compute_simultaneous_intervals(
     values: np.ndarray, resampled: np.ndarray, confidence: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper ends [rows] that hold all true values at once with `confidence`.
