@@ -15,9 +15,11 @@ repro: setup
 test: setup lint
 	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-# Under two minutes on 2 cores: linters, doctests, and every test that runs no whole pipeline.
+# Under two minutes on 2 cores: linters, doctests, and every test that runs no whole pipeline, writes
+# no whole report and mutates no files.
 quick: setup lint
-	pytest --numprocesses auto -m "not slow and not exhaustive" --ignore tests/pipeline
+	pytest --numprocesses auto -m "not slow and not exhaustive" -k "not mutations" \
+	  --ignore tests/pipeline --ignore tests/results/test_report.py
 
 # 5,000 mutated files for every annotation reader, more moments of killing: about an hour.
 exhaustive: setup

@@ -95,7 +95,7 @@ def test_the_page_says_which_class_is_measured(done: Path) -> None:
     assert "→ morph" in text
 
 
-def describe(labels: list[int], probabilities: list[list[float]]) -> Results:
+def describe_results(labels: list[int], probabilities: list[list[float]]) -> Results:
     """Results of one run on one test set of three classes."""
     classes = np.array(labels)
     names = np.arange(len(labels)).astype(str)
@@ -107,7 +107,7 @@ def describe(labels: list[int], probabilities: list[list[float]]) -> Results:
 def test_classes_by_hand() -> None:
     # Class 0 scores .6 .3, the others .3 .1: of 4 pairs 3 in order and 1 a tie. Class 2 is last in
     # one of two: .6 above .1 and .4; .2 above .1 and .3 below .4.
-    results = describe(
+    results = describe_results(
         [0, 0, 2, 2], [[0.6, 0.3, 0.1], [0.3, 0.3, 0.4], [0.3, 0.1, 0.6], [0.1, 0.7, 0.2]]
     )
     table = analysis.tabulate_classes(results, list(CLASSES)).set_index("class")

@@ -1,4 +1,4 @@
-"""The report stage on a made-up grid: what it writes, what it refuses, and that bytes repeat."""
+"""Test the report stage on a made-up grid: its files, its errors, and that bytes repeat."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def small(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def first_cell(root: Path) -> Path:
+def find_first_cell(root: Path) -> Path:
     return min((root / "runs/evaluate").glob("*/*/*/*"))
 
 
@@ -169,7 +169,7 @@ def test_page_is_one_well_formed_file(done: Path) -> None:
         assert words in text
 
 
-def files(root: Path) -> dict[str, bytes]:
+def read_files(root: Path) -> dict[str, bytes]:
     paths = [path for path in (root / "results").rglob("*") if path.is_file()]
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
@@ -178,12 +178,12 @@ def files(root: Path) -> dict[str, bytes]:
 def test_same_inputs_give_the_same_bytes(small: Path) -> None:
     params = build_experiment(seeds=2, architectures=1)
     report(params, small)
-    first = files(small)
+    first = read_files(small)
     # As in another process: time has passed, random numbers were drawn, figures were styled.
     time.sleep(1.1)
     np.random.seed(7)
     report(params, small)
-    assert files(small) == first
+    assert read_files(small) == first
     assert {Path(name).name for name in first} >= {
         "auc.csv", "auc.md", "auc.tex", "metrics.json", "roc.csv", "auc_bars.csv",
         "alignment.csv", "comparisons.csv", "operating_points.csv", "report.html",
@@ -241,13 +241,13 @@ def test_no_maps_no_gallery_and_no_stale_figures(small: Path) -> None:
 def test_unfinished_cells_are_named(small: Path) -> None:
     params = build_experiment(seeds=2, architectures=1)
     report(params, small)
-    before = files(small)
-    cell = first_cell(small)
+    before = read_files(small)
+    cell = find_first_cell(small)
     (cell / "MANIFEST.json").unlink()
     with pytest.raises(UserError, match="not finished") as caught:
         report(params, small)
     assert str(cell.relative_to(small)) in caught.value.text()
-    assert files(small) == before
+    assert read_files(small) == before
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -257,7 +257,7 @@ def test_plan_of_other_params_is_refused(small: Path, seeds: int) -> None:
     assert "cyborg plan" in caught.value.text()
 
 
-def damage(name: str, cell: Path) -> Path:
+def damage_file(name: str, cell: Path) -> Path:
     scores = cell / "scores.parquet"
     table = pd.read_parquet(scores)
     if name == "truncated":
@@ -279,7 +279,7 @@ def damage(name: str, cell: Path) -> Path:
     "name", ["truncated", "not a number", "other images", "no column", "gallery"]
 )
 def test_broken_files_are_named(small: Path, name: str) -> None:
-    path = damage(name, first_cell(small))
+    path = damage_file(name, find_first_cell(small))
     with pytest.raises(UserError) as caught:
         report(build_experiment(seeds=2, architectures=1), small)
     assert path.name in caught.value.text()

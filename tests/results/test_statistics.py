@@ -1,4 +1,4 @@
-"""DeLong, bootstrap and their edge cases, against plain loops, known values and simulation."""
+"""Test DeLong, bootstrap and their edge cases against plain loops, known values and simulation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRUTH = np.array([False] * 4 + [True] * 3)
 SCORES = np.array([[0.1, 0.4, 0.4, 0.8, 0.4, 0.7, 0.9], [0.3, 0.2, 0.6, 0.5, 0.6, 0.5, 0.8]])
 
 
-def loops(scores: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def compute_by_loops(scores: np.ndarray, positives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """DeLong's estimate as its definition reads, pair by pair."""
     above, below = [], []
     for values in scores:
@@ -55,7 +55,7 @@ def test_delong_agrees_with_loops(seed: int, m: int, n: int, k: int) -> None:
     scores = random.integers(0, 6, (k, m + n)) / 5  # many ties
     positives = random.permutation(np.arange(m + n) < m)
     aucs, covariance = statistics.compute_delong_covariance(scores, positives)
-    expected = loops(scores, positives)
+    expected = compute_by_loops(scores, positives)
     np.testing.assert_allclose(aucs, expected[0], atol=1e-12)
     np.testing.assert_allclose(covariance, expected[1], atol=1e-12)
     assert aucs == pytest.approx([compute_auc(row, positives) for row in scores])
@@ -128,13 +128,13 @@ def test_weighted_auc_is_the_auc_of_repeated_images(seed: int) -> None:
     assert statistics.compute_weighted_auc(scores, positives, weights) == pytest.approx(expected)
 
 
-def weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def draw_weights(groups: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     return statistics.draw_image_weights(statistics.split_strata(groups, TRUTH), resamples, seed)
 
 
 def test_resamples_keep_classes_and_groups() -> None:
     groups = np.array(["a", "a", "b", "c", "d", "d", "e"])
-    drawn = weights(groups, 500, seed=3)
+    drawn = draw_weights(groups, 500, seed=3)
     assert (drawn[:, 0] == drawn[:, 1]).all()
     assert (drawn[:, 4] == drawn[:, 5]).all()
     # Three negative groups a b c, two positive ones d e.
@@ -145,11 +145,11 @@ def test_resamples_keep_classes_and_groups() -> None:
 
 def test_resamples_depend_on_images_and_seed_alone() -> None:
     groups = np.array(list("abcdefg"))
-    first = weights(groups, 50, seed=0)
-    assert (first == weights(groups, 50, seed=0)).all()
-    assert (first != weights(groups, 50, seed=1)).any()
+    first = draw_weights(groups, 50, seed=0)
+    assert (first == draw_weights(groups, 50, seed=0)).all()
+    assert (first != draw_weights(groups, 50, seed=1)).any()
     # Another set with the same negatives meets the same draws of them.
-    other = weights(np.array(list("abcdxyz")), 50, seed=0)
+    other = draw_weights(np.array(list("abcdxyz")), 50, seed=0)
     assert (first[:, :4] == other[:, :4]).all()
 
 

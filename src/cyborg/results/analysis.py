@@ -211,7 +211,7 @@ def _summarize_difference(
 def _test_difference(
     scored: ScoredSet, ours: Combination, theirs: Combination, mine: list[int], other: list[int]
 ) -> dict[str, float]:
-    """Return DeLong's p of the difference between run `mine` and run `other`; NaN for several."""
+    """Return DeLong's p of run `mine` minus run `other`, or NaN for several runs."""
     if len(mine) > 1:
         return {"delong_p": math.nan}
     stacked = np.concatenate([scored.scores[ours][mine], scored.scores[theirs][other]])
@@ -317,7 +317,7 @@ def tabulate_classes(results: Results, classes: list[str]) -> pd.DataFrame:
 
 
 def _measure_classes(probabilities: np.ndarray, labels: np.ndarray) -> tuple[list[float], ...]:
-    """Return AUC and accuracy of each class and of all, [K+1] each; NaN for an absent class."""
+    """Return AUC and accuracy of each class and of all, [K+1] each. An absent class has NaN."""
     predicted = predict_classes(probabilities)
     aucs, accuracies = [], []
     for k in range(probabilities.shape[1]):

@@ -120,7 +120,7 @@ def read_results(experiment: Experiment, root: Path) -> Results:
 
 
 def _find_cells(experiment: Experiment, root: Path) -> list[Cell]:
-    """Return the cells that params.yaml asks for; UserError if the plan or the grid lacks one."""
+    """Return the cells that params.yaml asks for, or raise UserError if one is missing."""
     wanted = {
         (architecture, variant, seed): None
         for architecture in experiment.architectures
@@ -167,7 +167,7 @@ def _stale_plan(what: str, where: Path) -> UserError:
 def _read_scores(
     cells: list[Cell], names: list[str], classes: list[str], manifest: pd.DataFrame
 ) -> list[ScoredSet]:
-    """Read the scores of all cells on the test sets `names`; the last class is the positive one."""
+    """Read the scores of all cells on the test sets `names`. The last class is positive."""
     groups = manifest.set_index("image")["group"]
     # With two classes the score says all. With more, there is a column for each class.
     columns = [f"score_{name}" for name in classes] if len(classes) > 2 else ["score"]

@@ -75,7 +75,7 @@ def open_figure(width: float, height: float, layout: Any = "constrained") -> Ite
 def open_panels(
     rows: int, columns: int, width: float, height: float, **options: Any
 ) -> Iterator[Any]:
-    """Yield figure and axes [rows,columns]; a panel is `width` x `height` inches."""
+    """Yield figure and axes [rows,columns]. A panel is `width` x `height` inches."""
     with open_figure(columns * width, rows * height) as figure:
         yield figure, figure.subplots(rows, columns, squeeze=False, **options)
 
@@ -88,7 +88,7 @@ def render_png(figure: Figure, dpi: int = DPI) -> bytes:
 
 
 def choose_styles(results: Results, baseline: str) -> Styles:
-    """Return colour and line of each variant, the same in all figures; controls are dashed."""
+    """Return colour and line of each variant, the same in all figures. Controls are dashed."""
     found: Styles = {}
     for variant, spec in results.trained.items():
         used = len(found) - (baseline in found)

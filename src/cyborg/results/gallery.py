@@ -107,7 +107,7 @@ class _TileGrid:
         _write_text(axis, text)
 
     def draw_head(self, column: int, text: str, bold: bool = False) -> None:
-        """Write a head above a column; bold ones stand higher."""
+        """Write a head above a column, or higher if it is bold."""
         self.figure.text(
             column / self.width, 1 - (self.top - (0.26 if bold else 0.06)) / self.height, text,
             fontsize=8 if bold else 7, fontweight="bold" if bold else "normal",
@@ -123,7 +123,7 @@ def _write_text(axis: Axes, text: str) -> None:
 
 
 def _read_gallery(folder: Path) -> dict[str, np.ndarray]:
-    """Read gallery.npz of a cell; UserError if it is broken."""
+    """Read gallery.npz of a cell, or raise UserError if it is broken."""
     path = folder / "gallery.npz"
     try:
         with np.load(path) as archive:
@@ -165,7 +165,7 @@ def overlay_map(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def enlarge_map(heat: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Enlarge a map [h,w] bilinearly to [height,width]; the edges are continued.
+    """Enlarge a map [h,w] bilinearly to [height,width], with continued edges.
 
     >>> enlarge_map(np.array([[0.0, 1.0]]), 1, 4).tolist()
     [[0.0, 0.25, 0.75, 1.0]]

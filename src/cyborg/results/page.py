@@ -19,7 +19,7 @@ class ReportContext:
     """Everything that a section may show.
 
     experiment: the parameters.
-    results: the scores and what is known of the cells.
+    results: the scores, and the specifications of the cells.
     baseline: the variant that others are compared with.
     auc, comparisons, alignment, operating_points, classes, confusion: rows of the CSV files of
         these names.

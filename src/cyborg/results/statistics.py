@@ -1,4 +1,4 @@
-"""Estimate what a table may claim: spread over runs, bootstrap intervals, paired tests of AUC."""
+"""Estimate the uncertainty of AUCs: spread over runs, bootstrap intervals, paired tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIRST_ORDER = 20_000
 
 
 class Contrast(NamedTuple):
-    """A weighted sum of AUCs, its standard error, z and two-sided p; NaN if it is not known."""
+    """A weighted sum of AUCs, its standard error, z and two-sided p. Unknown values are NaN."""
 
     difference: float
     error: float
@@ -127,9 +127,9 @@ def contrast_aucs(aucs: np.ndarray, covariance: np.ndarray, weights: np.ndarray)
 
 
 def adjust_p_values(p: np.ndarray) -> np.ndarray:
-    """Return p-values [n] adjusted for their number; NaN stays NaN and is not counted.
+    """Return p-values [n] adjusted for their number.
 
-    Source: Holm, Scandinavian Journal of Statistics 6(2), 1979.
+    NaN stays NaN and is not counted. Source: Holm, Scandinavian Journal of Statistics 6(2), 1979.
 
     The smallest is multiplied by 3, the next by 2, and none is below the one before it.
 

@@ -22,7 +22,7 @@ LEGEND = {"*": "some of its generators are in training", "†": "its generators 
 
 
 def format_csv(table: pd.DataFrame) -> str:
-    """Return the table as CSV with six significant digits; unknown values are empty."""
+    """Return the table as CSV with six significant digits. Unknown values are empty."""
     text: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
 
@@ -69,7 +69,7 @@ def format_count(number: int, noun: str) -> str:
 
 
 def describe_average(table: pd.DataFrame, noun: str = "run") -> str:
-    """Return what the values of a table with a column `runs` are: an average, or one run.
+    """Return how the values of a table with a column `runs` are described: average or one run.
 
     >>> describe_average(pd.DataFrame({"runs": [3, 3]}))
     'mean ± standard deviation over runs'
@@ -82,7 +82,7 @@ def describe_average(table: pd.DataFrame, noun: str = "run") -> str:
 
 
 def describe_interval(table: pd.DataFrame) -> str:
-    """Return what the intervals of a table with a column `runs` hold.
+    """Return how the intervals of a table with a column `runs` are described.
 
     >>> describe_interval(pd.DataFrame({"runs": [1]}))
     'bootstrap over images only, because there is one run'
@@ -136,7 +136,7 @@ def build_interval_table(table: pd.DataFrame) -> TextTable:
 
 
 def explain_marks(table: pd.DataFrame) -> str:
-    """Return the meaning of the marks in the main table; empty if it has none."""
+    """Return the meaning of the marks in the main table, or an empty text if it has none."""
     marks = [SEEN[kind] for kind in ("partly", "yes") if (table["seen"] == kind).any()]
     return "; ".join(f"{mark} {LEGEND[mark]}" for mark in marks)
 
@@ -144,7 +144,7 @@ def explain_marks(table: pd.DataFrame) -> str:
 def format_markdown_table(heads: list[str], rows: list[list[str]], text_columns: int) -> str:
     """Return a Markdown table that is also aligned in a terminal.
 
-    text_columns: number of columns from the left that are text; the others are numbers. The formats
+    text_columns: number of columns from the left that are text. The others are numbers. The formats
     of `tabulate` give either aligned columns (github) or marks for the alignment (pipe), not both.
 
     >>> print(format_markdown_table(["name", "value"], [["a", "0.5"]], text_columns=1))

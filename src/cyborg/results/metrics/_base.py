@@ -1,4 +1,4 @@
-"""Define what a metric is, and compute all of them."""
+"""Define the record of a metric, and compute all metrics."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cyborg.common.families import METRICS
 class MetricValue:
     """One of the values that a metric gives.
 
-    name: the key in what `compute` returns, and the value of `measure` in
+    name: the key in what `compute` returns, and in the column `measure` of
         results/operating_points.csv.
     meaning: the definition as the end of the sentence "The value is the …", without a full stop.
     source: the paper or standard that defines it, or an empty text.
-    head: column head in the table of operating points of report.html; empty leaves the value out.
+    head: column head in the table of operating points of report.html. Empty leaves the value out.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Metric:
         scores: float64 [N], probability of the positive class. positives: bool [N], both values
         are present. A number that the set is too small to show is NaN.
     values: the values it gives, in the order in which documents list them.
-    order: place of its columns in the report and of its rows in docs/metrics.md; smaller numbers
+    order: place of its columns in the report and of its rows in docs/metrics.md. Smaller numbers
         come first.
     """
 

@@ -43,7 +43,7 @@ def compute_eer(scores: np.ndarray, positives: np.ndarray) -> float:
     """Return the equal error rate: the FPR at which the ROC polyline meets FNR = FPR (0..1).
 
     The polyline is linear between neighbouring thresholds. Other programs take the threshold at
-    which |FNR - FPR| is least, without interpolation; on small sets that differs by up to
+    which |FNR - FPR| is least, without interpolation. On small sets that differs by up to
     1/min(m, n).
 
     >>> compute_eer(np.array([0.1, 0.9, 0.5]), np.array([False, False, True]))

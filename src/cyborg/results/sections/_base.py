@@ -1,4 +1,4 @@
-"""Define what a section of the report is."""
+"""Define the record of a section of the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Section:
     """A member of the family of report sections: the constant `SECTION` at the end of its module.
 
-    order: place on the page; smaller numbers come first.
+    order: place on the page. Smaller numbers come first.
     render: returns the section as HTML, or an empty text to leave it out.
     """
 
