@@ -539,7 +539,7 @@ def test_a_recorded_checksum_is_held(server: Server, tmp_path: Path) -> None:
     # Another archive of the same length: only the checksum tells.
     server.files["x.zip"] = server.files["x.zip"][:-1] + b"\1"
     text = failure(root)
-    assert f"not {old}; removed" in text
+    assert f"not {old}, and was not kept" in text
     assert "sources.csv:3" in text
     assert "data/checksums.csv" in text
     assert (root / "data/images.parquet").read_bytes() == index  # earlier results stay

@@ -25,7 +25,7 @@ def format_listing(experiment: Experiment, root: Path = Path()) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-    return f"{table}\n* in use; how to get the others: column `instructions` of the catalogue"
+    return f"{table}\n* in use. How to get the others: column `instructions` of the catalogue"
 
 
 def _describe_state(source: Source, root: Path, there: int) -> str:

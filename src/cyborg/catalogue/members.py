@@ -49,7 +49,7 @@ def list_members(source: Source, root: Path, classes: Sequence[str]) -> list[Mem
         raise UserError(
             "holds no images",
             where=f"{source.where}: {source.list or source.path}",
-            hint=f"images end in {', '.join(EXTENSIONS)}; hidden files are left out",
+            hint=f"images end in {', '.join(EXTENSIONS)}. Hidden files are left out",
         )
     return sorted(found, key=lambda member: member.image)
 
@@ -113,33 +113,37 @@ def _read_list(source: Source, root: Path, classes: Sequence[str]) -> list[Membe
     mistakes: list[UserError] = []
     first: dict[str, int] = {}
 
-    def wrong(row: CsvRow, what: str, hint: str | None = None) -> None:
+    def note_mistake(row: CsvRow, what: str, hint: str | None = None) -> None:
         mistakes.append(UserError(what, where=row.location, hint=hint))
 
     for row in read_csv_rows(root / source.list, source.list):
         if len(row.cells) != 3:
-            wrong(row, f"has {len(row.cells)} columns, not 3", "a row is split,label,/path")
+            note_mistake(row, f"has {len(row.cells)} columns, not 3", "a row is split,label,/path")
             continue
         split, label, path = row.cells
         if split.lower() not in SPLITS:
-            wrong(row, f"`{split}` is not a split", f"known: {', '.join(SPLITS)}; no header")
+            note_mistake(
+                row,
+                f"`{split}` is not a split",
+                f"known: {', '.join(SPLITS)}. A list has no header",
+            )
             continue
         if label.lower() not in labels:
-            wrong(row, f"`{label}` is not a label", f"known: {', '.join(sorted(labels))}")
+            note_mistake(row, f"`{label}` is not a label", f"known: {', '.join(sorted(labels))}")
             continue
         inside = PurePosixPath(path.replace("\\", "/").lstrip("/"))
         if ".." in inside.parts or not inside.parts:
-            wrong(row, f"`{path}` does not lie in {source.path}")
+            note_mistake(row, f"`{path}` does not lie in {source.path}")
             continue
         role = _choose_role(split, source.role)
         if role is None:
             continue
         if str(inside) in first:
-            wrong(row, f"`{path}` is there twice", f"first in row {first[str(inside)]}")
+            note_mistake(row, f"`{path}` is there twice", f"first in row {first[str(inside)]}")
             continue
         first[str(inside)] = row.line
         if not (root / source.path / inside).is_file():
-            wrong(row, f"there is no file `{path}`", f"it should be {source.path}/{inside}")
+            note_mistake(row, f"there is no file `{path}`", f"it should be {source.path}/{inside}")
             continue
         named = labels[label.lower()]
         generator = source.generator if named != classes[0] else ""
@@ -155,7 +159,7 @@ def _read_list(source: Source, root: Path, classes: Sequence[str]) -> list[Membe
 def _choose_role(split: str, role: str) -> str | None:
     """Return the role of a list's row, or None if the source does not take it.
 
-    A source of role `any` takes all rows; `train` and `validation` those of that split. A `test`
+    A source of role `any` takes all rows, `train` and `validation` those of that split. A `test`
     source takes the rows that the list calls `test`.
     """
     split = split.lower()

@@ -49,7 +49,7 @@ def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path
                     f"names no image of `{source.name}`",
                     where=related.file,
                     hint=f"columns {', '.join(related.columns)} should hold paths relative to the "
-                    f"CSV's folder or to {source.path}; or take it out ({source.where}: related)",
+                    f"CSV's folder or to {source.path}, or take it out ({source.where}: related)",
                 )
     least: dict[str, str] = {}
     for file, image in image_of.items():

@@ -43,7 +43,7 @@ def read_catalogue_rows(path: Path) -> list[tuple[CsvRow, dict[str, str]]]:
     outdated = set(DEMANDED) <= set(columns) <= set(COLUMNS)
 
     def suggest_column(column: str) -> str:
-        add = f"end this line with `,{column}` and all other rows with a comma; "
+        add = f"end this line with `,{column}` and all other rows with a comma, "
         return (add if outdated else "") + "see docs/formats.md#sources"
 
     check_columns(table.header, COLUMNS, COLUMNS, suggest_column)
@@ -71,51 +71,67 @@ def check_row(cells: dict[str, str], where: str) -> list[UserError]:
     """Return all mistakes of one row."""
     found: list[UserError] = []
 
-    def wrong(column: str, what: str, hint: str | None = None) -> None:
+    def note_mistake(column: str, what: str, hint: str | None = None) -> None:
         found.append(UserError(what, where=f"{where}: {column}", hint=hint))
 
     access, path = cells["access"], cells["path"]
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", cells["name"]):
-        wrong("name", f"`{cells['name']}` cannot be a name", "use lower-case letters, digits and _")
+        note_mistake(
+            "name", f"`{cells['name']}` cannot be a name", "use lower-case letters, digits and _"
+        )
     if not re.fullmatch(r"[^\s,/]+", cells["label"]):
-        wrong("label", f"`{cells['label']}` cannot be a label", "a class of params.yaml, or listed")
+        note_mistake(
+            "label", f"`{cells['label']}` cannot be a label", "a class of params.yaml, or listed"
+        )
     if (cells["label"] == LISTED) != bool(cells["list"]):
-        wrong("list", "a list and the label `listed` belong together", "give both or neither")
+        note_mistake(
+            "list", "a list and the label `listed` belong together", "give both or neither"
+        )
     for part in cells["generator"].split():
         if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", part):
-            wrong("generator", f"`{part}` cannot be a name", "use lower-case letters, digits and _")
+            note_mistake(
+                "generator", f"`{part}` cannot be a name", "use lower-case letters, digits and _"
+            )
     if cells["role"] not in ROLES:
-        wrong("role", f"`{cells['role']}` is not a role", suggest_name(cells["role"], list(ROLES)))
+        note_mistake(
+            "role", f"`{cells['role']}` is not a role", suggest_name(cells["role"], list(ROLES))
+        )
     if access not in ACCESS:
-        wrong("access", f"`{access}` is not a kind of access", suggest_name(access, list(ACCESS)))
+        note_mistake(
+            "access", f"`{access}` is not a kind of access", suggest_name(access, list(ACCESS))
+        )
     for url in cells["url"].split():
         if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
-            wrong("url", f"`{url}` is not an address", "it begins with https:// or http://")
+            note_mistake("url", f"`{url}` is not an address", "it begins with https:// or http://")
     if access == "url" and not cells["url"]:
-        wrong("url", "is missing", "access `url` needs the address of a file")
+        note_mistake("url", "is missing", "access `url` needs the address of a file")
     for column in ("path", "list", "annotations", "segmentation", "weights"):
         if cells[column] and (hint := _explain_outside(cells[column])):
-            wrong(column, f"`{cells[column]}` is not a path inside the project", hint)
+            note_mistake(column, f"`{cells[column]}` is not a path inside the project", hint)
     if not path:
-        wrong("path", "is missing", f"{RAW}/… for what you bring, {FETCHED}/… otherwise")
+        note_mistake("path", "is missing", f"{RAW}/… for what you bring, {FETCHED}/… otherwise")
     elif not _explain_outside(path):
         found += _check_place(cells, where)
     for text in cells["related"].split():
         try:
             file = parse_related(text).file
         except ValueError:
-            wrong("related", f"`{text}` is not understood", "write file.csv:column,column")
+            note_mistake("related", f"`{text}` is not understood", "write file.csv:column,column")
         else:
             if hint := _explain_outside(file):
-                wrong("related", f"`{file}` is not a path inside the project", hint)
+                note_mistake("related", f"`{file}` is not a path inside the project", hint)
     if not re.fullmatch(r"(?i)[0-9a-f]{64}|unknown|", cells["sha256"]):
-        wrong("sha256", f"`{cells['sha256']}` is no checksum", "64 hexadecimal digits or `unknown`")
+        note_mistake(
+            "sha256", f"`{cells['sha256']}` is no checksum", "64 hexadecimal digits or `unknown`"
+        )
     if not re.fullmatch(r"([1-9][0-9]*)?", cells["count"]):
-        wrong("count", f"`{cells['count']}` is not a number of images", "1, 2, …, or leave empty")
+        note_mistake(
+            "count", f"`{cells['count']}` is not a number of images", "1, 2, …, or leave empty"
+        )
     elif access == "phantom" and not cells["count"]:
-        wrong("count", "is missing", "access `phantom` needs the number of images to draw")
+        note_mistake("count", "is missing", "access `phantom` needs the number of images to draw")
     if access in ("manual", "gated") and not cells["instructions"]:
-        wrong("instructions", "is missing", f"say how to get it: access is `{access}`")
+        note_mistake("instructions", "is missing", f"say how to get it: access is `{access}`")
     return found
 
 
@@ -124,7 +140,7 @@ def _explain_outside(path: str) -> str | None:
     if "\\" in path:
         return "write / between folders"
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path):
-        return "give it relative to the project; data/raw may hold a link to it"
+        return "give it relative to the project. data/raw may hold a link to it"
     if ".." in PurePosixPath(path).parts:
         return "leave out `..`"
     return None

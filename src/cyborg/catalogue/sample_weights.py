@@ -92,7 +92,7 @@ def _parse_row(cells: list[str], where: str) -> tuple[str, float]:
         raise UserError(
             f"has {len(cells)} cells, not 2",
             where=where,
-            hint="a row is image,sample_weight; numbers have a decimal point",
+            hint="a row is image,sample_weight. Numbers have a decimal point",
         )
     name, text = cells
     weight = float(text) if NUMBER.fullmatch(text) else 0.0
@@ -100,7 +100,7 @@ def _parse_row(cells: list[str], where: str) -> tuple[str, float]:
         raise UserError(
             f"`{text}` is not a positive number",
             where=where,
-            hint=f"a number from {LEAST:g} to {MOST:g}; leave out images without weight",
+            hint=f"a number from {LEAST:g} to {MOST:g}. Leave out images without weight",
         )
     return PurePosixPath(name).as_posix(), weight
 

@@ -189,7 +189,7 @@ def _unpack_zip(archive: Path, folder: Path, limit: int) -> None:
 
 def _is_split(archive: Path) -> bool:
     """Return whether a zip archive says of itself that it continues another file."""
-    # The end record is 22 bytes long; a comment of up to 65,535 bytes may follow it.
+    # The end record is 22 bytes long. A comment of up to 65,535 bytes may follow it.
     with archive.open("rb") as file:
         file.seek(max(0, archive.stat().st_size - 22 - 65_535))
         tail = file.read()
@@ -203,7 +203,7 @@ def _decode_zip_name(archive: Path, entry: zipfile.ZipInfo) -> str:
     """Return the name of an entry.
 
     A name that is neither ASCII nor marked as UTF-8 was read as code page 437. Some programs leave
-    out the mark; other names are in an encoding that the archive does not tell, such as GBK.
+    out the mark. Other names are in an encoding that the archive does not tell, such as GBK.
     """
     name = entry.filename
     if name.isascii() or entry.flag_bits & UTF8:

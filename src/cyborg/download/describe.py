@@ -13,13 +13,13 @@ from PIL import Image, JpegImagePlugin
 
 from cyborg.common.decode import DecodeError, displayed_size, open_image, turn_upright
 
+# JPEGs are decoded no larger than needed for this side before they are hashed.
 HASHED = 256
-"""JPEGs are decoded no larger than needed for this side before they are hashed."""
 SUBSAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 
 
 class ImageDescription(NamedTuple):
-    """What is learnt from one file; columns of docs/formats.md#images."""
+    """Description of one file: columns of docs/formats.md#images."""
 
     sha256: str
     bytes: int
@@ -35,7 +35,7 @@ class ImageDescription(NamedTuple):
 def describe_image(path: str) -> ImageDescription:
     """Read one file: sha256, size as displayed, header features, perceptual hash, problem.
 
-    Never raises for what is in the file: a decoder may fail in any way on broken bytes.
+    Never raises an error for the content of a file: decoders fail in many ways on broken bytes.
     """
     try:
         data = Path(path).read_bytes()
@@ -57,7 +57,7 @@ def describe_image(path: str) -> ImageDescription:
 
 
 def _read_header(image: Image.Image, data: bytes) -> str:
-    """What the file's header tells apart from its pixels, as JSON."""
+    """Return the features of the file's header as JSON."""
     features: dict[str, Any] = {
         "quantisation": None,
         "progressive": bool(image.info.get("progressive", False)),
@@ -74,7 +74,7 @@ def _read_header(image: Image.Image, data: bytes) -> str:
 
 
 def _count_bits(image: Image.Image, data: bytes) -> int:
-    """Bits per channel as stored (Pillow reduces 16-bit colour to 8 when it opens a PNG)."""
+    """Return the bits per channel as stored. Pillow reduces 16-bit colour of a PNG to 8."""
     if image.format == "PNG":
         return data[24]
     if image.mode.startswith("I;16"):
@@ -83,7 +83,7 @@ def _count_bits(image: Image.Image, data: bytes) -> int:
 
 
 def _hash_image(image: Image.Image) -> str:
-    """64-bit perceptual hash of the image as displayed; decodes the whole file."""
+    """Return the 64-bit perceptual hash of the image as displayed. Decodes the whole file."""
     image.draft("L", (HASHED, HASHED))  # JPEG: luma only, at a half, a quarter or an eighth
     image.load()
     return str(imagehash.phash(_convert_to_grey(turn_upright(image))))

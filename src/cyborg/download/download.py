@@ -52,7 +52,7 @@ def download(experiment: Experiment, root: Path = Path(), only: list[str] | None
         sources = find_used_sources(experiment, root)
     else:
         sources = _find_named_sources(experiment.data.catalogue, root, only)
-    with _locked(root):
+    with _hold_lock(root):
         _sweep_fetched(root)
         obtain_sources(sources.values(), experiment.phantom, experiment.classes, root)
         if only is None:
@@ -101,7 +101,7 @@ def _find_named_sources(catalogue: str, root: Path, names: list[str]) -> dict[st
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def _hold_lock(root: Path) -> Iterator[None]:
     """Hold the lock of data/fetched. If another download holds it, say so and wait."""
     (root / WORK).mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(root / WORK / "lock"))

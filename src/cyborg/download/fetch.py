@@ -108,44 +108,44 @@ def _fetch_from_mirror(
     """Fetch from one address into `part` and verify it."""
     failures = 0
     while True:
-        before = _measure(part)
+        before = _measure_file(part)
         try:
             if _find_host(url) in DRIVE:
                 _fetch_from_drive(url, part, attempts)
             else:
-                _request(url, part, size, known=sha256 is not None)
-            return _verify(part, sha256, size, resumed=before > 0)
+                _request_file(url, part, size, known=sha256 is not None)
+            return _verify_part(part, sha256, size, resumed=before > 0)
         except _AgainError as error:
-            failures = 1 if _measure(part) > before else failures + 1
+            failures = 1 if _measure_file(part) > before else failures + 1
             if failures >= attempts:
                 raise _RefusedError(f"{error} ({attempts} attempts)") from None
             pause = wait * 2 ** (failures - 1) if error.wait is None else error.wait
-            print(f"{url}: {error}; trying again", file=sys.stderr)
+            print(f"{url}: {error}. Trying again", file=sys.stderr)
             time.sleep(min(pause, LONGEST_WAIT))
 
 
-def _verify(part: Path, sha256: str | None, size: int | None, *, resumed: bool) -> FetchedFile:
+def _verify_part(part: Path, sha256: str | None, size: int | None, *, resumed: bool) -> FetchedFile:
     """Return checksum and size of a complete part. A part that is not as expected is discarded."""
-    got = FetchedFile(sha256_file(part), _measure(part))
+    got = FetchedFile(sha256_file(part), _measure_file(part))
     if sha256 in (None, got.sha256) and size in (None, got.bytes) and got.bytes:
         return got
     _discard_part(part)
     if resumed:  # perhaps only the part that lay here was bad
-        raise _AgainError("the continued file is not the expected one; starting over", wait=0.0)
+        raise _AgainError("the continued file is not the expected one. Starting over", wait=0.0)
     if not got.bytes:
         raise _RefusedError("the file is empty")
     if size not in (None, got.bytes):
-        raise _RefusedError(f"has {got.bytes} bytes, not {size}; removed")
-    raise _RefusedError(f"its sha256 is {got.sha256}, not {sha256}; removed")
+        raise _RefusedError(f"has {got.bytes} bytes, not {size}, and was not kept")
+    raise _RefusedError(f"its sha256 is {got.sha256}, not {sha256}, and was not kept")
 
 
-def _request(url: str, part: Path, size: int | None, *, known: bool) -> None:
+def _request_file(url: str, part: Path, size: int | None, *, known: bool) -> None:
     """Make one request. Append to `part` if the server continues the same file.
 
     known: whether the checksum is known, so that any part may be tried.
     """
     notes = _read_notes(part, url, known=known)
-    start = _measure(part) if notes else 0
+    start = _measure_file(part) if notes else 0
     if start and start == notes.get("total"):
         return  # everything had arrived when the last process ended
     headers = {"Accept-Encoding": "identity", "User-Agent": "cyborg-saliency"}
@@ -163,14 +163,14 @@ def _request(url: str, part: Path, size: int | None, *, known: bool) -> None:
                 or notes["total"] not in (None, total)
             ):
                 _discard_part(part)
-                raise _AgainError("the file has changed on the server; starting over", wait=0.0)
+                raise _AgainError("the file has changed on the server. Starting over", wait=0.0)
             if size is not None and total not in (None, size):
                 raise _RefusedError(f"has {total} bytes, not {size}")
             _save_body(response, url, part, start, total)
     except (requests.TooManyRedirects, ValueError) as error:
-        raise _RefusedError(_shorten(error)) from None  # ValueError: not a valid address
+        raise _RefusedError(_shorten_message(error)) from None  # ValueError: not a valid address
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _AgainError(_shorten(error)) from None
+        raise _AgainError(_shorten_message(error)) from None
 
 
 def _check_response(response: requests.Response) -> None:
@@ -203,7 +203,7 @@ def _find_range(response: requests.Response, part: Path, start: int) -> tuple[in
         return 0, int(length) if length.isdecimal() else None
     if response.status_code == 416:
         _discard_part(part)
-        raise _AgainError("the server does not continue the file; starting over", wait=0.0)
+        raise _AgainError("the server does not continue the file. Starting over", wait=0.0)
     sent = response.headers.get("Content-Range", "")
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", sent.strip())
     if not match or int(match[1]) != start:
@@ -234,8 +234,8 @@ def _save_body(
         for block in _read_blocks(response):
             file.write(block)
             bar.update(len(block))
-    if total is not None and _measure(part) != total:
-        raise _AgainError(f"the connection was cut after {_measure(part)} of {total} bytes")
+    if total is not None and _measure_file(part) != total:
+        raise _AgainError(f"the connection was cut after {_measure_file(part)} of {total} bytes")
 
 
 def _read_blocks(response: requests.Response) -> Iterator[bytes]:
@@ -254,7 +254,7 @@ def _read_blocks(response: requests.Response) -> Iterator[bytes]:
 
 
 def _fetch_from_drive(url: str, part: Path, attempts: int) -> None:
-    """Fetch a file from Google Drive. gdown knows how to pass its pages of warning and consent."""
+    """Fetch a file from Google Drive. gdown passes its pages of warning and consent."""
     import gdown
     from gdown.exceptions import DownloadError
 
@@ -271,8 +271,8 @@ def _fetch_from_drive(url: str, part: Path, attempts: int) -> None:
         )
     except (DownloadError, requests.RequestException) as error:
         raise _RefusedError(
-            f"Google Drive does not give the file: {_shorten(error)} (often its quota is used up: "
-            "try another day, or download it in a browser)"
+            f"Google Drive does not give the file: {_shorten_message(error)} (often its "
+            "quota is used up: try another day, or download it in a browser)"
         ) from None
 
 
@@ -303,10 +303,10 @@ def _discard_part(part: Path) -> None:
     _notes_path(part).unlink(missing_ok=True)
 
 
-def _measure(path: Path) -> int:
+def _measure_file(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _shorten(error: Exception) -> str:
+def _shorten_message(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else f"{text[:200]}…"

@@ -14,7 +14,7 @@ Ellipse = tuple[float, float, float, float]
 class Pose:
     """Place and direction of a face: centre and half height in pixels, angle in radians.
 
-    turn: -1..1, how far the head is turned to the side; nod: -1..1, up or down; aspect: width by
+    turn: -1..1, how far the head is turned to the side. nod: -1..1, up or down. aspect: width by
     height of the face.
     """
 
