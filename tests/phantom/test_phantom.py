@@ -16,7 +16,7 @@ import cyborg.phantom.draw as phantom_module
 from cyborg.common.errors import UserError
 from cyborg.config.experiment import Phantom
 from cyborg.models.small_cnn import SmallCNN
-from cyborg.phantom.annotators import annotation_time
+from cyborg.phantom.annotators import compute_annotation_time
 from cyborg.phantom.draw import draw_phantom_image, draw_phantoms
 from cyborg.phantom.face import PARTS, PLACES
 from cyborg.phantom.faults import FAULTS
@@ -254,12 +254,12 @@ def test_visibility_is_what_the_fault_changed(monkeypatch):
 
 def test_times_are_longer_where_the_fault_is_fainter():
     said = [{"seconds": 4.0}, {"seconds": 8.0}]
-    assert annotation_time(said, 0.07) == pytest.approx(6)
-    assert annotation_time(said, 0.035) == pytest.approx(12)
-    assert annotation_time(said, 0.14) == pytest.approx(3)
-    assert annotation_time(said, 1e-4) == 24  # four times at most
-    assert annotation_time(said, 1.0) == 1.5
-    assert annotation_time(said, 0.0) == 6  # no fault
+    assert compute_annotation_time(said, 0.07) == pytest.approx(6)
+    assert compute_annotation_time(said, 0.035) == pytest.approx(12)
+    assert compute_annotation_time(said, 0.14) == pytest.approx(3)
+    assert compute_annotation_time(said, 1e-4) == 24  # four times at most
+    assert compute_annotation_time(said, 1.0) == 1.5
+    assert compute_annotation_time(said, 0.0) == 6  # no fault
 
 
 def test_weights_are_the_times_and_tell_of_the_fault(tmp_path):
@@ -268,7 +268,7 @@ def test_weights_are_the_times_and_tell_of_the_fault(tmp_path):
     assert list(table.columns) == ["image", "sample_weight"]
     images = json.loads((tmp_path / "faces/annotations.json").read_text())["images"]
     assert list(table["image"]) == [image["file"] for image in images]
-    expected = [annotation_time(i["annotations"], i["truth"]["visibility"]) for i in images]
+    expected = [compute_annotation_time(i["annotations"], i["truth"]["visibility"]) for i in images]
     assert np.allclose(table["sample_weight"], expected, atol=0.005)
     faint = np.log([i["truth"]["visibility"] for i in images])
     assert np.corrcoef(np.log(table["sample_weight"]), faint)[0, 1] < -0.5

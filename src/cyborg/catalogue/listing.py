@@ -1,4 +1,4 @@
-"""`cyborg sources`: the catalogue with what this machine has of each source."""
+"""List the catalogue with the state of each source on this machine, for `cyborg sources`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyborg.config.experiment import Experiment
 
 
 def format_listing(experiment: Experiment, root: Path = Path()) -> str:
-    """The catalogue as a table with the state of each source; `*` marks those in use."""
+    """Return the catalogue as a table with the state of each source. `*` marks those in use."""
     wanted = set(experiment.data.list_sources())
     head = ("", "name", "label", "generator", "role", "access", "images", "state")
     lines = [head]

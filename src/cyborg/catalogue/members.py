@@ -1,4 +1,4 @@
-"""Which files a source consists of: all images of its folder, or those that its list names."""
+"""List the images of a source: all of its folder, or those that its list names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cyborg.common.csv_rows import CsvRow, read_csv_rows
 from cyborg.common.errors import UserError, UserErrors
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+# Mistakes of one list that are reported one by one. Of the others only the number is.
 SHOWN = 10
-"""Mistakes of one list that are reported; of the others only the number."""
 
 # "test" is what the published lists call the images that the epoch is chosen by.
 SPLITS = {"train": "train", "test": "validation", "validation": "validation", "val": "validation"}
@@ -34,9 +34,9 @@ class Member:
 
 
 def list_members(source: Source, root: Path, classes: Sequence[str]) -> list[Member]:
-    """The images of a source, sorted by name.
+    """Return the images of a source, sorted by name.
 
-    Raises UserError where there is none, UserErrors (file:row) for mistakes of a list.
+    Raises UserError if there are none, and UserErrors (file:row) for mistakes of a list.
     """
     if source.label == LISTED:
         found = _read_list(source, root, classes)
@@ -55,7 +55,7 @@ def list_members(source: Source, root: Path, classes: Sequence[str]) -> list[Mem
 
 
 def count_images(source: Source, root: Path) -> int:
-    """How many images of a source there are on this machine (nothing is opened but its list)."""
+    """Count the images of a source on this machine. No file but its list is opened."""
     if source.label != LISTED:
         return sum(1 for _ in walk_images(root, source))
     try:
@@ -70,7 +70,7 @@ def count_images(source: Source, root: Path) -> int:
 
 
 def walk_images(root: Path, source: Source) -> Iterator[str]:
-    """Images below a source's folder, relative to it, with `/`.
+    """Yield the images below a source's folder, relative to it, with `/`.
 
     Links are followed. Hidden files and the folders of maps (columns `annotations` and
     `segmentation`) are left out.
@@ -153,10 +153,10 @@ def _read_list(source: Source, root: Path, classes: Sequence[str]) -> list[Membe
 
 
 def _choose_role(split: str, role: str) -> str | None:
-    """Role of a list's row, or None where the source does not take it.
+    """Return the role of a list's row, or None if the source does not take it.
 
-    A source of role `any` takes all rows; `train` and `validation` those of that split; a `test`
-    source the rows that the list calls `test`.
+    A source of role `any` takes all rows; `train` and `validation` those of that split. A `test`
+    source takes the rows that the list calls `test`.
     """
     split = split.lower()
     if role == "test":

@@ -1,4 +1,4 @@
-"""Groups of images that belong together (one person, one base photograph), from CSV files."""
+"""Find groups of images that belong together (one person, one base photograph) from CSV files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from cyborg.common.errors import UserError
 
 
 def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path) -> dict[str, str]:
-    """Group of each image: the first name, in sorted order, of all images joined with it.
+    """Return the group of each image: the first name, sorted, of all images joined with it.
 
-    Pairs are joined transitively, also through files that are not in use or not here: two
+    Pairs are joined transitively, also through files that are not in use or not here. Two
     composites of one photograph stay together without it. Names in a CSV are relative to its
     folder, to the source's, or to a folder above these.
 
-    Raises UserError where a file or column is missing, or names no image of its source.
+    Raises UserError if a file or column is missing, or a file names no image of its source.
     """
     members, sources = list(members), list(sources)
     image_of = {member.file: member.image for member in members}
@@ -39,7 +39,9 @@ def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path
         for related in source.related:
             known = False
             for pair in _read_pairs(related, source, root):
-                first, second = (_file(text, related, source, root, image_of) for text in pair)
+                first, second = (
+                    _locate_file(text, related, source, root, image_of) for text in pair
+                )
                 known = known or first in own or second in own
                 parent[find(first)] = find(second)
             if not known:
@@ -76,20 +78,25 @@ def _read_pairs(related: Related, source: Source, root: Path) -> Iterator[tuple[
             yield first, second
 
 
-def _file(text: str, related: Related, source: Source, root: Path, image_of: dict[str, str]) -> str:
-    """The project-relative file that a name in a CSV stands for; a key of its own if none is."""
+def _locate_file(
+    text: str, related: Related, source: Source, root: Path, image_of: dict[str, str]
+) -> str:
+    """Return the file, relative to the project, that a name in a CSV stands for.
+
+    A name may be relative to the folder of the CSV, to the source's folder, or to any folder above
+    one of these. Images in use come first, then other files. If there is no such file, the name
+    itself serves as a key, so that images that share it are still joined.
+    """
     inside = text.replace("\\", "/").lstrip("/")
-    csv_folder = PurePosixPath(related.file).parent
-    folders = [csv_folder, PurePosixPath(source.path)]
-    places = dict.fromkeys(
-        posixpath.normpath(above / inside)
-        for folder in folders
-        for above in (folder, *folder.parents)
-    )
-    for place in places:
-        if place in image_of:
-            return place
-    for place in places:
-        if not place.startswith("..") and (root / place).is_file():
-            return place
+    candidates: list[str] = []
+    for start in (PurePosixPath(related.file).parent, PurePosixPath(source.path)):
+        for folder in (start, *start.parents):
+            candidates.append(posixpath.normpath(folder / inside))
+    for candidate in candidates:
+        if candidate in image_of:
+            return candidate
+    for candidate in candidates:
+        if not candidate.startswith("..") and (root / candidate).is_file():
+            return candidate
+    # A zero byte occurs in no path, so that the key cannot be taken for a file.
     return f"{related.file}\0{inside}"

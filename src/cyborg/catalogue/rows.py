@@ -1,4 +1,4 @@
-"""Rows of the catalogue: the table read, and every cell checked by itself."""
+"""Read the rows of the catalogue, and check every cell by itself."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read_catalogue_rows(path: Path) -> list[tuple[CsvRow, dict[str, str]]]:
 
 
 def parse_related(text: str) -> Related:
-    """Read `file.csv:column,column`; ValueError where it is not that."""
+    """Read `file.csv:column,column`. Raises ValueError if the text has another form."""
     match = re.fullmatch(r"([^:]+):([^,:]+),([^,:]+)", text)
     if not match:
         raise ValueError(text)
@@ -68,7 +68,7 @@ def parse_related(text: str) -> Related:
 
 
 def check_row(cells: dict[str, str], where: str) -> list[UserError]:
-    """All mistakes of one row."""
+    """Return all mistakes of one row."""
     found: list[UserError] = []
 
     def wrong(column: str, what: str, hint: str | None = None) -> None:
@@ -120,7 +120,7 @@ def check_row(cells: dict[str, str], where: str) -> list[UserError]:
 
 
 def _explain_outside(path: str) -> str | None:
-    """Why a path does not stay inside the project, or None where it does."""
+    """Return why a path leads out of the project, or None if it does not."""
     if "\\" in path:
         return "write / between folders"
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path):
@@ -131,7 +131,7 @@ def _explain_outside(path: str) -> str | None:
 
 
 def _check_place(cells: dict[str, str], where: str) -> list[UserError]:
-    """A source's folder must lie where its access says."""
+    """Check that a source's folder lies in the place that its access demands."""
     parts = PurePosixPath(cells["path"]).parts
     raw, fetched = (parts[:2] == PurePosixPath(f).parts for f in (RAW, FETCHED))
     deep = len(parts) > 2

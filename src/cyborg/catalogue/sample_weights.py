@@ -1,4 +1,4 @@
-"""Weights of samples (annotation time, quality …), from the CSV files that the catalogue names."""
+"""Read weights of samples (annotation time, quality …) from the CSV files of the catalogue."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from cyborg.common.errors import UserError, UserErrors
 
 HEADER = ["image", "sample_weight"]
 NUMBER = re.compile(r"\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+# Single precision, in which losses compute, holds these and their inverses.
 LEAST, MOST = 1e-30, 1e30
-"""Single precision, in which losses compute, holds these and their inverses."""
 
 
 def read_sample_weights(
     members: Iterable[Member], sources: Iterable[Source], root: Path
 ) -> dict[str, float]:
-    """Positive weight of each image that the file of its source (column `weights`) names.
+    """Return the positive weight of each image that its source's file (column `weights`) names.
 
-    A row names an image by its path below the source's folder, or by its file name where one
-    image alone has it. Rows of images that the source's list leaves out are passed over.
+    A row names an image by its path below the source's folder, or by its file name if only
+    one image has it. Rows of images that the source's list leaves out are passed over.
 
     Raises UserErrors (file:row) with the mistakes of all files: no such file, another header, an
     image that is unknown, ambiguous or there twice, or a weight that is not a positive number.
@@ -52,7 +52,7 @@ def read_sample_weights(
 
 
 def _read_weights(source: Source, inside: list[str], root: Path) -> dict[str, float]:
-    """Weights of a source by the path below its folder."""
+    """Return the weights of a source by the path below its folder."""
     paths: dict[str, list[str]] = {}
     for path in inside:
         paths.setdefault(PurePosixPath(path).name, []).append(path)
@@ -87,7 +87,7 @@ def _read_weights(source: Source, inside: list[str], root: Path) -> dict[str, fl
 
 
 def _parse_row(cells: list[str], where: str) -> tuple[str, float]:
-    """Name and weight of a row."""
+    """Return name and weight of a row."""
     if len(cells) != 2:
         raise UserError(
             f"has {len(cells)} cells, not 2",
@@ -106,7 +106,7 @@ def _parse_row(cells: list[str], where: str) -> tuple[str, float]:
 
 
 def _is_left_out(source: Source, name: str, root: Path) -> bool:
-    """Whether an image is there of which the source's list takes no notice."""
+    """Return whether an image exists that the source's list leaves out."""
     path = PurePosixPath(name)
     apart = path.is_absolute() or ".." in path.parts
     if source.label != LISTED or apart:
@@ -125,7 +125,7 @@ def _refuse_name(
     first: dict[str, int],
     inside: list[str],
 ) -> UserError:
-    """Why a name does not stand for one image that had no weight yet."""
+    """Say why a name does not stand for exactly one image that has no weight yet."""
     if len(meant) == 1:
         what, hint = f"`{meant[0]}` is there twice", f"first in row {first[meant[0]]}"
     elif meant:

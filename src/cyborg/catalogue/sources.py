@@ -1,4 +1,4 @@
-"""The catalogue of data sets: read data/sources.csv, check it, say which rows are in use."""
+"""Read and check the catalogue of data sets, data/sources.csv, and find the rows in use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Source:
     """One row of the catalogue (docs/formats.md#sources).
 
-    Text that is absent is ""; `sha256` and `count` are None where unknown. `where` is the place
+    Absent text is "". Unknown `sha256` and `count` are None. `where` is the place
     in the catalogue, `file:row`, for messages.
     """
 
@@ -52,13 +52,13 @@ class Source:
 
     @property
     def store(self) -> str | None:
-        """Folder below data/fetched that holds it; None where the user brings a folder."""
+        """Return the folder below data/fetched that holds it, None if the user brings a folder."""
         parts = PurePosixPath(self.path).parts
         return parts[2] if parts[:2] == ("data", "fetched") and len(parts) > 2 else None
 
 
 def read_catalogue(path: str | Path) -> dict[str, Source]:
-    """Read and check the catalogue; sources by name, in the order of the file.
+    """Read and check the catalogue. Return its sources by name, in the order of the file.
 
     Raises UserErrors with `file:row: column` of every mistake of the file at once.
     """
@@ -91,9 +91,9 @@ def read_catalogue(path: str | Path) -> dict[str, Source]:
 
 
 def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, Source]:
-    """The sources that the experiment's training and test sets name, sorted by name.
+    """Return the sources that the experiment's training and test sets name, sorted by name.
 
-    Raises UserErrors where a name is not in the catalogue, a source's role or label does not
+    Raises UserErrors if a name is not in the catalogue, a source's role or label does not
     fit the set, or a set lacks a class.
     """
     path = root / experiment.data.catalogue
@@ -128,7 +128,7 @@ def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, 
 
 
 def suggest_source(name: str, known: Iterable[str]) -> str:
-    """Hint for a name that is not in the catalogue."""
+    """Return a hint for a name that is not in the catalogue."""
     like = difflib.get_close_matches(name, list(known), n=1)
     return (f"did you mean `{like[0]}`? " if like else "") + "`cyborg sources` lists all"
 

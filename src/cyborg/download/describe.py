@@ -1,4 +1,4 @@
-"""What one image file says of itself: content hash, size, header features, perceptual hash."""
+"""Describe one image file: content hash, size, header features, perceptual hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index of all images in use: one row per image, read in parallel."""
+"""Index all images in use: one row per image, read in parallel."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from cyborg.catalogue.sources import Source
 from cyborg.common.workers import count_processors, open_workers
 from cyborg.download.describe import ImageDescription, describe_image
 
+# Images handed to a worker at once.
 CHUNK = 64
-"""Images handed to a worker at once."""
+# Seconds of work after which workers are started. Before, they would only take time.
 ALONE = 8.0
-"""Seconds of work after which workers are started; before, they would only take time."""
 
 
 def index_images(
     sources: Iterable[Source], root: Path, classes: Sequence[str], workers: int | None = None
 ) -> pd.DataFrame:
-    """One row per image of the sources, sorted by image (docs/formats.md#images).
+    """Return a table with one row per image, sorted by image (docs/formats.md#images).
 
-    workers: processes; None is one per processor that this process may use. The result does not
-    depend on it. An image that does not decode has a `problem`; nothing is raised for it.
+    workers: processes. None is one per processor that this process may use. The result does not
+    depend on it. An image that does not decode has a `problem`, and no error is raised for it.
 
-    Raises UserError where a source is empty, its list, its related pairs or its weights are
+    Raises UserError if a source is empty, its list, its related pairs or its weights are
     wrong, or a worker was killed.
     """
     sources = list(sources)

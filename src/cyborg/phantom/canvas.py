@@ -1,4 +1,4 @@
-"""Where a phantom face is, how it is turned, and painting in its coordinates."""
+"""Hold the pose of a phantom face, and paint in its coordinates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Ellipse = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the face is and how it is turned: centre and half height in pixels, angle in radians.
+    """Place and direction of a face: centre and half height in pixels, angle in radians.
 
     turn: -1..1, how far the head is turned to the side; nod: -1..1, up or down; aspect: width by
     height of the face.
@@ -26,8 +26,8 @@ class Pose:
     nod: float
     aspect: float
 
-    def place(self, ellipse: Ellipse, ear: bool = False) -> Ellipse:
-        """The ellipse after turning and nodding, in units of the half height."""
+    def place_ellipse(self, ellipse: Ellipse, ear: bool = False) -> Ellipse:
+        """Return the ellipse after turning and nodding, in units of the half height."""
         u, v, ru, rv = ellipse
         u, ru = u * self.aspect / 0.78, ru * self.aspect / 0.78
         if ear:
@@ -36,8 +36,10 @@ class Pose:
         far = 1 - 0.3 * abs(self.turn) * (u * self.turn > 0)
         return u * far + 0.26 * self.turn, v + 0.12 * self.nod, ru * far, rv
 
-    def outline(self, ellipse: Ellipse, angles: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-        """Points [N,2] (x, y in pixels) of an ellipse at the angles, radii times `stretch`."""
+    def trace_ellipse(
+        self, ellipse: Ellipse, angles: np.ndarray, stretch: np.ndarray
+    ) -> np.ndarray:
+        """Return points [N,2] (x, y in pixels) of an ellipse at `angles`, radii times `stretch`."""
         u, v, ru, rv = ellipse
         du, dv = u + ru * stretch * np.cos(angles), v + rv * stretch * np.sin(angles)
         cos, sin = np.cos(self.roll), np.sin(self.roll)
@@ -50,8 +52,8 @@ class Pose:
         )
 
 
-def random_pose(rng: np.random.Generator, size: int) -> Pose:
-    """Position, scale and direction, drawn so that head and parts stay inside the image."""
+def draw_pose(rng: np.random.Generator, size: int) -> Pose:
+    """Draw position, scale and direction so that head and parts stay inside the image."""
     half = size * rng.uniform(0.30, 0.43)
     room = 0.5 - 1.02 * half / size
     shift = min(0.17, max(room, 0.03))
@@ -79,8 +81,8 @@ class Canvas:
         self.v = dy * cos - dx * sin
         self.image = np.zeros((size, size, 3), np.float32)
 
-    def window(self, ellipse: Ellipse, margin: float = 1.0) -> tuple[slice, slice]:
-        """The smallest rectangle of pixels (rows, columns) around an ellipse, margin in pixels."""
+    def find_window(self, ellipse: Ellipse, margin: float = 1.0) -> tuple[slice, slice]:
+        """Return the smallest rectangle (rows, columns) around an ellipse, `margin` in pixels."""
         pose = self.pose
         u, v, ru, rv = ellipse
         cos, sin = np.cos(pose.roll), np.sin(pose.roll)
@@ -92,15 +94,15 @@ class Canvas:
         top, bottom, left, right = (int(edge) for edge in edges)
         return slice(top, bottom), slice(left, right)
 
-    def cover(self, ellipse: Ellipse, soft: float = 1.0, tilt: float = 0.0) -> np.ndarray:
-        """Share of each pixel [S,S] inside an ellipse; the edge is `soft` pixels wide."""
-        return self._cover((slice(None), slice(None)), ellipse, soft, tilt)
+    def cover_ellipse(self, ellipse: Ellipse, soft: float = 1.0, tilt: float = 0.0) -> np.ndarray:
+        """Return the share of each pixel [S,S] in an ellipse whose edge is `soft` pixels wide."""
+        return self._cover_window((slice(None), slice(None)), ellipse, soft, tilt)
 
-    def _cover(
-        self, where: tuple[slice, slice], ellipse: Ellipse, soft: float, tilt: float
+    def _cover_window(
+        self, window: tuple[slice, slice], ellipse: Ellipse, soft: float, tilt: float
     ) -> np.ndarray:
         u, v, ru, rv = ellipse
-        du, dv = self.u[where] - u, self.v[where] - v
+        du, dv = self.u[window] - u, self.v[window] - v
         if tilt:
             cos, sin = float(np.cos(tilt)), float(np.sin(tilt))
             du, dv = du * cos + dv * sin, dv * cos - du * sin
@@ -109,7 +111,7 @@ class Canvas:
         covered: np.ndarray = np.clip(inside * scale + 0.5, 0, 1).astype(np.float32)
         return covered
 
-    def ellipse(
+    def paint_ellipse(
         self,
         ellipse: Ellipse,
         colour: np.ndarray,
@@ -119,18 +121,18 @@ class Canvas:
         tilt: float = 0.0,
     ) -> None:
         """Paint a small ellipse."""
-        where = self.window((*ellipse[:2], max(ellipse[2:]), max(ellipse[2:])), soft + 1)
-        mask = self._cover(where, ellipse, soft, tilt)[..., None] * opacity
-        patch = self.image[where]
+        window = self.find_window((*ellipse[:2], max(ellipse[2:]), max(ellipse[2:])), soft + 1)
+        mask = self._cover_window(window, ellipse, soft, tilt)[..., None] * opacity
+        patch = self.image[window]
         patch += mask * (np.asarray(colour, np.float32) - patch)
 
-    def paint(self, mask: np.ndarray, colour: np.ndarray) -> None:
-        """Paint a colour ([3] or [S,S,3]) where the mask [S,S] is above zero."""
+    def paint_mask(self, mask: np.ndarray, colour: np.ndarray) -> None:
+        """Paint a colour ([3] or [S,S,3]) with the opacity of a mask [S,S]."""
         self.image += mask[..., None] * (colour - self.image)
 
 
-def smooth_noise(rng: np.random.Generator, size: int, cells: tuple[int, int]) -> np.ndarray:
-    """Noise [S,S], float32, about -1..1, of `cells` (rows, columns) independent values."""
+def draw_smooth_noise(rng: np.random.Generator, size: int, cells: tuple[int, int]) -> np.ndarray:
+    """Draw noise [S,S], float32, about -1..1, of `cells` (rows, columns) independent values."""
     coarse = rng.uniform(-1, 1, cells).astype(np.float32)
     enlarged = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(enlarged, np.float32)

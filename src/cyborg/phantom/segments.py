@@ -1,4 +1,4 @@
-"""Segmentation of phantom faces: where each part is, faulty or not, as a face parser would say."""
+"""Write the segmentation of phantom faces: the outline of each part, as a face parser gives it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from cyborg.phantom.face import PARTS
 VERTICES = 16
 
 
-def outlines(pose: Pose, parts: dict[str, Ellipse], size: int) -> dict[str, list[float]]:
-    """Outline of each part that is seen, x0, y0, x1, y1, … in pixels, inside the image."""
+def trace_parts(pose: Pose, parts: dict[str, Ellipse], size: int) -> dict[str, list[float]]:
+    """Return the outline of each visible part: x0, y0, x1, y1, … in pixels, inside the image."""
     angles = np.linspace(0, 2 * np.pi, VERTICES, endpoint=False)
     drawn = {
-        name: pose.outline(parts[name], angles, np.ones(VERTICES)).clip(0, size).round(1)
+        name: pose.trace_ellipse(parts[name], angles, np.ones(VERTICES)).clip(0, size).round(1)
         for name in sorted(parts)
     }
     return {name: [float(value) for value in points.ravel()] for name, points in drawn.items()}
 
 
-def segmentation(records: list[dict[str, Any]], segments: list[dict[str, list[float]]]) -> str:
-    """COCO file (text) of all parts of all images; one line per annotation.
+def format_segmentation(
+    records: list[dict[str, Any]], segments: list[dict[str, list[float]]]
+) -> str:
+    """Return the text of a COCO file of all parts of all images, one line per annotation.
 
-    records: with `file`, `width` and `height`; segments: for each of them what `outlines` gives.
+    records: with `file`, `width` and `height`. segments: the result of `trace_parts` for each.
     """
     numbers = {name: number for number, name in enumerate(sorted(PARTS), start=1)}
     images = [

@@ -197,7 +197,7 @@ def test_bad_images_are_named(tmp_path: Path) -> None:
     value = content([BOX])
     value["images"] *= 2
     path.write_text(json.dumps(value))
-    with pytest.raises(UserError, match="twice"):
+    with pytest.raises(UserError, match="duplicate"):
         list(coco.read(path))
 
 

@@ -1,4 +1,4 @@
-"""CSV tables with a place for every row, so that messages name file and line."""
+"""Read annotation tables in CSV. Every row has a location, so that messages name file and line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ DELIMITERS = ",;\t"
 def read_rows(
     path: Path, fits: Callable[[frozenset[str]], bool], called: str
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (place, row) for each row after the header, keys without `#`, blanks and capitals.
+    """Yield (location, row) for each row after the header.
 
-    fits: whether the columns are those of the table that is expected, `called` so in messages.
-    Commas, semicolons or tabs separate; whichever the header has most of. Raises UserError where
-    the file is not UTF-8, has other columns, a column twice, or a row of another length.
+    The keys of a row are the names of the columns in small letters, without `#` and blanks.
+    Commas, semicolons or tabs separate the cells: the one that the header holds most of.
+
+    fits: tells whether the columns are those of the expected table.
+    called: what messages call that table.
+
+    Raises UserError if the file is not UTF-8, has other columns or a duplicate column, or if a row
+    is longer or shorter than the header.
     """
     table = read_csv_table(path, delimiters=DELIMITERS)
     header = _normalise(table.header)
@@ -41,7 +46,7 @@ def _normalise(header: CsvRow) -> list[str]:
 
 
 def sketch_columns(head: bytes) -> frozenset[str]:
-    """Names of the columns of a CSV file, from its first bytes; empty where it is none."""
+    """Return the columns of a CSV file from its first bytes. Empty if it is not CSV."""
     if not head or b"\0" in head[:1024] or head.lstrip()[:1] in (b"{", b"[", b"<"):
         return frozenset()
     first = head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0][:8192]
@@ -53,7 +58,7 @@ def sketch_columns(head: bytes) -> frozenset[str]:
 
 
 def require_cell(row: dict[str, str], location: str, *names: str) -> str:
-    """The value of the first of the columns that is there; UserError where none is."""
+    """Return the cell of the first of the columns that the table has, or raise UserError."""
     for name in names:
         if name in row:
             return row[name]

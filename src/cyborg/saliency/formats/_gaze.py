@@ -1,4 +1,4 @@
-"""Tables of gaze: fixations or raw samples in CSV, and the arrays that they become."""
+"""Read tables of gaze, fixations or raw samples in CSV, and check the arrays that they become."""
 
 from __future__ import annotations
 
@@ -22,19 +22,25 @@ _NOTHING = {"", "nan", "na", "n/a", "null", "none", "."}
 
 
 def is_gaze_table(columns: frozenset[str]) -> bool:
-    """Whether these columns are those of a table of gaze."""
+    """Tell whether these columns are those of a table of gaze."""
     placed = any({x, y} <= columns for x, y, _ in _POSITIONS) or {"row", "col"} <= columns
     return placed and bool(columns & set(_IMAGE)) and "region_shape_attributes" not in columns
 
 
 def convert_positions(coord: np.ndarray, base: int) -> np.ndarray:
-    """Fixations [n,3] (x, y, duration unknown) from [n,2] row and column counted from `base`."""
+    """Return fixations [n,3] from rows and columns [n,2] that are counted from `base`.
+
+    The columns of the result are x, y (pixels) and the duration, which is unknown (NaN).
+    """
     unknown = np.full(len(coord), np.nan)
     return np.stack([coord[:, 1] - base + 0.5, coord[:, 0] - base + 0.5, unknown], axis=1)
 
 
 def check_fixations(values: np.ndarray, location: str) -> None:
-    """UserError for positions beyond any screen and negative durations; NaN is lost gaze."""
+    """Raise UserError for positions beyond any screen and for negative durations.
+
+    NaN is lost gaze, and passes.
+    """
     with np.errstate(invalid="ignore"):
         if (np.abs(values[:, :2]) > _limits.MAX_COORDINATE).any():
             raise UserError("has positions far beyond any screen", where=location)
@@ -80,23 +86,25 @@ def read_table(path: Path) -> Iterator[Annotation]:
 
 
 def _holds_samples(columns: frozenset[str]) -> bool:
-    """Raw samples have a time and neither duration nor end."""
+    """Tell whether the rows are raw samples: they have a time, but no duration and no end."""
     timed = any(f"{name}_{unit}" in columns for name in _TIMES for unit in ("ms", "s"))
     return timed and not columns & {"duration_ms", "duration_s", "end_ms", "end_s"}
 
 
 def _check_units(columns: frozenset[str], location: str) -> None:
+    """Raise UserError for a column whose name does not state its unit or origin."""
     bare = sorted(columns & _BARE)
     if bare:
         raise UserError(
             f"the column `{bare[0]}` does not tell its unit or where it counts from",
             where=location,
-            hint="times: `duration_ms`, `duration_s`, `start_ms`, `end_ms`, `time_ms`, `time_s`; "
-            "positions: `x`, `y`, or `row1`, `col1` (from 1), `row0`, `col0` (from 0)",
+            hint="times: `duration_ms`, `duration_s`, `start_ms`, `end_ms`, `time_ms`, `time_s`. "
+            "Positions: `x`, `y`, or `row1`, `col1` (from 1), `row0`, `col0` (from 0)",
         )
 
 
 def _read_size(row: Row, location: str) -> tuple[int, int] | None:
+    """Return the size of the image that a row states, or None."""
     if "width" not in row or "height" not in row:
         return None
     width, height = (
@@ -106,7 +114,7 @@ def _read_size(row: Row, location: str) -> tuple[int, int] | None:
 
 
 def _read_number(row: Row, column: str, location: str) -> float:
-    """The number in a column; NaN where it is absent or says that nothing was measured."""
+    """Return the number in a column. NaN if it is absent or says that nothing was measured."""
     text = row.get(column, "")
     try:
         value = float(text)
@@ -120,6 +128,7 @@ def _read_number(row: Row, column: str, location: str) -> float:
 
 
 def _read_seconds(row: Row, name: str, location: str) -> float:
+    """Return a time in seconds from the column that holds it. NaN if there is none."""
     for unit, scale in (("s", 1.0), ("ms", 1000.0)):
         if f"{name}_{unit}" in row:
             return _read_number(row, f"{name}_{unit}", location) / scale
@@ -127,7 +136,7 @@ def _read_seconds(row: Row, name: str, location: str) -> float:
 
 
 def _read_position(row: Row, samples: bool, location: str) -> tuple[float, float, float]:
-    """x, y and the duration (fixations) or time (samples) in seconds."""
+    """Return x, y (pixels), and the duration of a fixation or time of a sample (seconds)."""
     for x, y, shift in _POSITIONS:
         if x in row and y in row:
             across, down = (

@@ -1,4 +1,4 @@
-"""Images that belong to annotations: their sizes as displayed, and pictures inside files."""
+"""Find the sizes of annotated images, and decode pictures that annotation files hold."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from cyborg.saliency.pictures import read_displayed_size
 
 
 def look_up_size(images: Path | None, name: str, location: str) -> tuple[int, int] | None:
-    """Size of the image that a name means in the folder; None without folder or file."""
+    """Return the displayed size of the image that a name means. None without folder or file."""
     found = None if images is None else find_image(images, name, location)
     return read_displayed_size(found) if found else None
 
 
 def require_size(images: Path | None, name: str, location: str) -> tuple[int, int]:
-    """The same where nothing can be read without the size; UserError where there is none."""
+    """Return the size of an image without which nothing can be read, or raise UserError."""
     found = look_up_size(images, name, location)
     if found is None:
         raise UserError(
             f"the size of the image `{_limits.quote_value(name)}` is not stated, and positions are "
-            + ("shares of it" if images is None else f"shares of it; it is not in {images}"),
+            + ("shares of it" if images is None else f"shares of it. It is not in {images}"),
             where=location,
             hint="give the folder of the images",
         )
@@ -36,7 +36,10 @@ def require_size(images: Path | None, name: str, location: str) -> tuple[int, in
 
 
 def read_embedded_size(data: bytes, location: str) -> tuple[int, int]:
-    """(width, height) of an image in memory; refused where its EXIF asks for a rotation."""
+    """Return (width, height) of an image in memory.
+
+    Raises UserError if the image does not decode, or if its EXIF data asks for a rotation.
+    """
     try:
         with open_image(data) as picture:
             found, orientation = displayed_size(picture), read_orientation(picture)
@@ -55,9 +58,10 @@ def read_embedded_size(data: bytes, location: str) -> tuple[int, int]:
 
 
 def decode_picture(data: bytes, location: str, kinds: tuple[str, ...] = ("PNG",)) -> np.ndarray:
-    """Pixels of a picture of one of the given kinds, uint8 [H,W] or [H,W,2-4], or other types.
+    """Return the pixels of a picture of one of the given kinds.
 
-    Raises UserError where it is of another kind, broken, or larger than MAX_PIXELS.
+    The result is [H,W], or [H,W,2-4] with transparency or colours. Its type is that of the picture,
+    mostly uint8. Raises UserError for other kinds, broken bytes, and too large pictures.
     """
     try:
         with open_image(data, kinds) as picture:
@@ -72,9 +76,10 @@ def decode_picture(data: bytes, location: str, kinds: tuple[str, ...] = ("PNG",)
 
 
 def find_marked_pixels(pixels: np.ndarray) -> np.ndarray:
-    """Which pixels of a mask picture are marked, bool [H,W].
+    """Return which pixels of a mask picture are marked, bool [H,W].
 
-    Opaque ones where the picture has transparency that is used, else those that are not black.
+    If the picture uses transparency, these are the pixels that are not fully transparent. If not,
+    they are the pixels that are not black.
     """
     if pixels.ndim == 2:
         return np.asarray(pixels != 0)
@@ -85,7 +90,7 @@ def find_marked_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def decode_base64(text: str, location: str) -> bytes:
-    """The bytes behind base64 text."""
+    """Return the bytes behind base64 text, or raise UserError."""
     try:
         return base64.b64decode(re.sub(r"\s+", "", text), validate=True)
     except (binascii.Error, ValueError):
@@ -93,7 +98,7 @@ def decode_base64(text: str, location: str) -> bytes:
 
 
 def decode_data_url(text: str, location: str) -> bytes:
-    """The bytes of a data URL of a PNG picture; other types are refused."""
+    """Return the bytes of a data URL of a PNG picture. Other types are a UserError."""
     start, _, content = text.strip().partition(",")
     if not re.fullmatch(r"data:image/png(;[\w=-]+)*;base64", start[:100], re.IGNORECASE):
         raise UserError(

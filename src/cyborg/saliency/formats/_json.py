@@ -1,4 +1,4 @@
-"""JSON that is read with a place for every value, so that messages name the record and field."""
+"""Read JSON with a location for every value, so that messages name the record and field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value of a JSON file and where it stands; None where it is missing or null."""
+    """Hold a value of a JSON file and its place, such as `shapes[2].points`.
+
+    The value of a missing key is None, as is null.
+    """
 
     value: Any
     file: Path
@@ -27,20 +30,20 @@ class Node:
 
     @property
     def location(self) -> str:
-        """File and place, as in `a.json: shapes[2].points`."""
+        """Return the file and place, such as `a.json: shapes[2].points`."""
         return f"{self.file}: {self.place}" if self.place else str(self.file)
 
     def make_error(self, what: str, hint: str | None = None) -> UserError:
-        """The error for this value, to be raised."""
+        """Return the error for this value, to be raised."""
         return UserError(replace_surrogates(what), where=self.location, hint=hint)
 
     @property
     def is_missing(self) -> bool:
-        """Whether the value is absent or null."""
+        """Tell whether the value is absent or null."""
         return self.value is None
 
     def get(self, *keys: str) -> Node:
-        """The value of the first of `keys` that is there; a missing Node where none is."""
+        """Return the value of the first of `keys` that is present. If none is, it is missing."""
         content = self.as_object()
         for key in keys:
             if content.get(key) is not None:
@@ -48,58 +51,58 @@ class Node:
         return Node(None, self.file, f"{self.place}.{keys[0]}".lstrip("."))
 
     def has_key(self, key: str) -> bool:
-        """Whether this is an object that has the key."""
+        """Tell whether this is an object that has the key."""
         return isinstance(self.value, dict) and key in self.value
 
     def as_object(self) -> dict[str, Any]:
-        """The value, which must be an object."""
-        value: dict[str, Any] = self._typed(dict, "an object {…}")
+        """Return the value, which must be an object."""
+        value: dict[str, Any] = self._check_type(dict, "an object {…}")
         return value
 
     def elements(self) -> Iterator[Node]:
-        """The elements of the value, which must be an array."""
-        for index, item in enumerate(self._typed(list, "an array […]")):
+        """Yield the elements of the value, which must be an array."""
+        for index, item in enumerate(self._check_type(list, "an array […]")):
             yield Node(item, self.file, f"{self.place}[{index}]")
 
     def items(self) -> Iterator[tuple[str, Node]]:
-        """The entries of the value, which must be an object."""
+        """Yield the entries of the value, which must be an object."""
         for key, item in self.as_object().items():
             yield key, Node(item, self.file, f"{self.place}[{_limits.quote_value(key)}]")
 
     def as_text(self, default: str | None = None) -> str:
-        """The value, which must be text; `default` where it is missing."""
+        """Return the value, which must be text. `default` stands for a missing value."""
         if self.value is None and default is not None:
             return default
-        value: str = self._typed(str, "text")
+        value: str = self._check_type(str, "text")
         return value
 
     def as_label(self) -> str:
-        """The value as a label: text, or a number written as text; "" where it is missing."""
+        """Return the value as a label: text, or a number written as text. Empty if missing."""
         value = self.value
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _limits.quote_value(value)
         return replace_surrogates(self.as_text(""))
 
     def as_flag(self) -> bool:
-        """The value, which must be true or false."""
-        value: bool = self._typed(bool, "true or false")
+        """Return the value, which must be true or false."""
+        value: bool = self._check_type(bool, "true or false")
         return value
 
     def as_number(
         self, low: float = -_limits.MAX_COORDINATE, high: float = _limits.MAX_COORDINATE
     ) -> float:
-        """The value, which must be a finite number between low and high."""
+        """Return the value, which must be a finite number between low and high."""
         return _limits.check_number(self.value, self.location, low=low, high=high)
 
     def as_integer(self, low: int = 0, high: int = _limits.MAX_SIDE) -> int:
-        """The value, which must be a whole number between low and high."""
+        """Return the value, which must be a whole number between low and high."""
         return _limits.check_integer(self.as_number(), self.location, low=low, high=high)
 
     def as_points(self) -> list[Point]:
-        """The value, which must be an array of [x, y]."""
+        """Return the value, which must be an array of [x, y]."""
         result: list[Point] = []
         limit = _limits.MAX_COORDINATE
-        for index, pair in enumerate(self._typed(list, "an array of points")):
+        for index, pair in enumerate(self._check_type(list, "an array of points")):
             if not isinstance(pair, list) or len(pair) != 2:
                 raise UserError(
                     f"`{_limits.quote_value(pair)}` is not a point [x, y]",
@@ -116,34 +119,40 @@ class Node:
                 )
         return result
 
-    def _typed(self, kind: type, called: str) -> Any:
+    def _check_type(self, kind: type, called: str) -> Any:
         if isinstance(self.value, kind):
             return self.value
         if self.value is None:
-            raise self.make_error(f"is missing; {called} is expected")
+            raise self.make_error(f"is missing, but {called} is expected")
         raise self.make_error(f"`{_limits.quote_value(self.value)}` is not {called}")
 
 
 def replace_surrogates(text: str) -> str:
-    """Text without halves of surrogate pairs, which no file can hold."""
+    """Return text without halves of surrogate pairs, which no file can hold."""
     return text.encode("utf-8", "replace").decode()
 
 
 def read_size(width: Node, height: Node) -> tuple[int, int]:
-    """(width, height) of an image from two values, checked."""
+    """Return (width, height) of an image from two values, checked."""
     return _limits.check_size(width.as_integer(low=1), height.as_integer(low=1), width.location)
 
 
-def _constant(text: str) -> None:
+def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not a number that JSON knows")
 
 
-def parse_bytes(data: bytes, path: Path, at: str = "") -> Node:
-    """JSON from bytes (UTF-8, 16 or 32, with or without byte order mark)."""
-    location = f"{path}: {at}" if at else str(path)
+def parse_bytes(data: bytes, path: Path, place: str = "") -> Node:
+    """Parse JSON from bytes in UTF-8, 16 or 32, with or without byte order mark.
+
+    place: prefix of the places in messages, if the JSON is part of a larger file.
+    Raises UserError if it is not valid.
+    """
+    location = f"{path}: {place}" if place else str(path)
     try:
         text = data.decode(json.detect_encoding(data))
-        return Node(json.loads(text.removeprefix("\ufeff"), parse_constant=_constant), path, at)
+        return Node(
+            json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant), path, place
+        )
     except RecursionError:
         raise UserError("is not valid JSON: nested too deeply", where=location) from None
     except ValueError as error:
@@ -152,22 +161,23 @@ def parse_bytes(data: bytes, path: Path, at: str = "") -> Node:
 
 
 def read_file(path: Path) -> Node:
-    """The root of a JSON file; UserError where it is missing, too large or broken."""
+    """Return the root of a JSON file. Raises UserError if it is missing, too large or broken."""
     return parse_bytes(_limits.read_bytes(path), path)
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """What the beginning of a JSON file shows: key paths ("[]": element of an array).
+    """Hold the key paths at the beginning of a JSON file. It is empty for other files.
 
-    Empty where the file is no JSON. `kind`: value of a key `type` at the top, if it was seen.
+    paths: tuples of keys, in which `[]` stands for an element of an array.
+    kind: value of the key `type` at the top, if it was seen.
     """
 
     paths: frozenset[tuple[str, ...]]
     kind: str = ""
 
     def has_path(self, *pattern: str) -> bool:
-        """Whether a key path was seen; `*` stands for any key (not for an array's element)."""
+        """Tell whether a key path was seen. `*` stands for any key, but not for an element."""
         if "*" not in pattern:
             return pattern in self.paths
         return any(
@@ -179,7 +189,13 @@ class Sketch:
 
 @lru_cache(maxsize=4)
 def sketch_keys(head: bytes) -> Sketch:
-    """The key paths, up to six deep, in the first bytes of a JSON file, which may be cut."""
+    """Return the key paths, up to six deep, in the first bytes of a JSON file.
+
+    The bytes may end anywhere.
+
+    >>> sorted(sketch_keys(b'{"shapes": [{"points": [[1, ').paths)[:2]
+    [('shapes',), ('shapes', '[]')]
+    """
     try:
         text = head.decode(json.detect_encoding(head), "replace").lstrip("\ufeff \t\r\n")
     except ValueError:

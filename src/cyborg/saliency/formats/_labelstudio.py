@@ -1,4 +1,4 @@
-"""Label Studio's results: from a value in percent to a shape in pixels."""
+"""Turn Label Studio's results, whose values are percentages, into shapes in pixels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from cyborg.saliency.annotation import Shape
 from cyborg.saliency.formats import _images, _limits, _rle, _shapes
 from cyborg.saliency.formats._json import Node
 
-# Per-region answers repeat the region's geometry; the region itself has a result of its own.
+# Answers per region repeat its geometry, which has a result of its own.
 _ANSWERS = {"choices", "textarea", "taxonomy", "rating", "number", "datetime", "relation", "ranker"}
 _PERCENT = 100.0
-# Percentages may leave the image somewhat; far beyond they are another unit.
+# Percentages may leave the image somewhat. Far beyond, they are in another unit.
 _LOW, _HIGH = -1000.0, 1000.0
 
 
 @dataclass(frozen=True)
 class RegionResult:
-    """One result that is a region: its value, what makes it the same as another, label, size."""
+    """Hold one result that is a region.
+
+    value: its geometry. key: what makes it the same region as another result. label: its category.
+    size: (width, height) of the image, or None if the result does not state it.
+    """
 
     value: Node
     key: object
@@ -27,13 +31,13 @@ class RegionResult:
 
 
 def has_geometry(value: Node) -> bool:
-    """Whether a value has the geometry of an image's region."""
+    """Tell whether a value has the geometry of a region."""
     keys = value.as_object().keys()
     return {"x", "y"} <= keys or bool(keys & {"rle", "points", "vertices", "imageDataURL"})
 
 
 def collect_results(node: Node) -> list[RegionResult]:
-    """The regions among the results of an annotation."""
+    """Return the regions among the results of an annotation."""
     parts = []
     for result in node.elements() if not node.is_missing else ():
         value = result.get("value")
@@ -48,11 +52,15 @@ def collect_results(node: Node) -> list[RegionResult]:
 
 
 def make_result(result: Node, value: Node, identity: str | None) -> RegionResult:
-    """Return the region of a result, which states the size, and of its value."""
+    """Return the region of a result (which states the size) and its value.
+
+    Raises UserError for images that were rotated in the tool, and for tasks of several images.
+    """
     turn = result.get("image_rotation")
     if not turn.is_missing and turn.as_number() % 360 != 0:
         raise turn.make_error(
-            "the image was rotated in the tool, and whether its regions were is not stated",
+            "the image was rotated in the tool, and the file does not state whether its regions "
+            "were",
             hint="rotate the image file instead, and annotate it again",
         )
     page = result.get("item_index")
@@ -74,14 +82,14 @@ def make_result(result: Node, value: Node, identity: str | None) -> RegionResult
 
 
 def replace_label(shape: Shape, label: str) -> Shape:
-    """The shape with a label."""
+    """Return the shape with another label."""
     return shape if shape.label == label else replace(shape, label=label)
 
 
 def make_shape(part: RegionResult, size: tuple[int, int], budget: _shapes.MaskBudget) -> Shape:
-    """The shape of a region in pixels.
+    """Return the shape of a region in pixels.
 
-    Rectangles turn about their upper left corner, ellipses about their centre, clockwise.
+    Rectangles turn about their upper left corner, and ellipses about their centre, clockwise.
     """
     value, label = part.value, part.label
     keys = value.as_object().keys()
@@ -124,14 +132,14 @@ def _decode_brush(
     kind = value.get("format")
     if not kind.is_missing and kind.value != "rle":
         raise kind.make_error(
-            f"brush code `{_limits.quote_value(kind.value)}` is not known; `rle` is"
+            f"brush code `{_limits.quote_value(kind.value)}` is not known, only `rle` is"
         )
     if not isinstance(codes, list):
         raise place.make_error("an array of bytes is expected")
     try:
         code = bytes(codes)
     except (TypeError, ValueError):
-        raise place.make_error("holds something else than whole numbers from 0 to 255") from None
+        raise place.make_error("holds a value that is not a whole number from 0 to 255") from None
     width, height = size
     budget.count_pixels(width * height, place.location)
     alpha = _rle.decode_label_studio(code, width, height, place.location)

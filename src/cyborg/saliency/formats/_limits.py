@@ -1,4 +1,4 @@
-"""Limits that every reader keeps, so that no file can ask for unbounded memory or time."""
+"""Check values against limits, so that no file can ask for unbounded memory or time."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from typing import Any
 from cyborg.common.decode import MAX_PIXELS as MAX_PIXELS
 from cyborg.common.errors import UserError
 
+# Largest annotation file that is read, bytes.
 MAX_BYTES = 512 * 2**20
-"""Largest annotation file that is read, bytes."""
+# Largest width or height that a file may claim.
 MAX_SIDE = 1_000_000
-"""Largest width or height that a file may claim."""
+# Largest coordinate, pixels, either sign.
 MAX_COORDINATE = 1e7
-"""Largest coordinate, pixels, either sign."""
+# Largest sum of decoded mask pixels of one annotation.
 MAX_MASKS = 1_000_000_000
-"""Largest sum of decoded mask pixels of one annotation."""
 
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 2, 60, 60, 40
 
 
 def quote_value(value: Any) -> str:
-    """A value as it is quoted in messages: short, whatever it is."""
+    """Return any value as messages quote it: short, and printable.
+
+    >>> quote_value("x" * 100)
+    'xxxxxxxxxxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxxxxxxxxxxxxxxxx'
+    """
     text = _short.repr(value)
     if isinstance(value, str):
         text = text[1:-1]
@@ -32,12 +36,12 @@ def quote_value(value: Any) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file; UserError where it is missing, unreadable or above MAX_BYTES."""
+    """Return the content of a file. Raises UserError if it is missing or above MAX_BYTES."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UserError(
-                f"is {size} bytes long; annotation files up to {MAX_BYTES} are read",
+                f"is {size} bytes long, but annotation files up to {MAX_BYTES} are read",
                 where=path,
                 hint="export in several parts",
             )
@@ -49,7 +53,10 @@ def read_bytes(path: Path) -> bytes:
 def check_number(
     value: Any, location: str, *, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE
 ) -> float:
-    """A finite number between low and high; true and false are none, nor are texts."""
+    """Return a finite number between low and high, or raise UserError.
+
+    Texts, true and false are not numbers.
+    """
     if type(value) is float or type(value) is int:
         try:
             result = float(value)
@@ -68,7 +75,11 @@ def check_number(
 def parse_number(
     text: str | None, location: str, *, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE
 ) -> float:
-    """The same for text, as in XML and CSV."""
+    """Return the number that a text of XML or CSV states, checked as by `check_number`.
+
+    >>> parse_number(" 2.5 ", "a.csv:2")
+    2.5
+    """
     try:
         value = float((text or "").strip()[:64])
     except ValueError:
@@ -77,7 +88,7 @@ def parse_number(
 
 
 def check_integer(value: float, location: str, *, low: int = 0, high: int = MAX_SIDE) -> int:
-    """A whole number between low and high."""
+    """Return a whole number between low and high, or raise UserError."""
     if value != int(value) or not low <= value <= high:
         raise UserError(
             f"{quote_value(value)} is not a whole number from {low} to {high}",
@@ -87,18 +98,18 @@ def check_integer(value: float, location: str, *, low: int = 0, high: int = MAX_
 
 
 def check_size(width: float, height: float, location: str) -> tuple[int, int]:
-    """(width, height) of an image as a file states it, checked."""
+    """Return (width, height) of an image as a file states it, or raise UserError."""
     w, h = check_integer(width, location, low=1), check_integer(height, location, low=1)
     if w * h > MAX_PIXELS:
         raise UserError(
-            f"claims an image of {w}×{h} pixels; up to {MAX_PIXELS} are read",
+            f"claims an image of {w}×{h} pixels, but up to {MAX_PIXELS} are read",
             where=location,
         )
     return w, h
 
 
 def check_name(text: str, location: str) -> str:
-    """An image's name as the file states it; UserError where no file can be called so."""
+    """Return the name of an image. Raises UserError if no file can be called so."""
     if (
         not text.strip()
         or len(text) > 4096

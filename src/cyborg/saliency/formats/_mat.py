@@ -1,7 +1,7 @@
-"""MATLAB files (version 5 to 7): numbers, text, cells and structs, each checked before it is read.
+"""Read MATLAB files (version 5 to 7): numbers, text, cells and structs, each checked first.
 
-Not SciPy's reader: it crashes the whole process on some broken files (found by mutation), which
-no handler can turn into a message. The tests hold this one against it on real files.
+SciPy's reader is not used, because it crashes the whole process on some broken files. No handler
+can turn that into a message. The tests compare this reader with it on real files.
 Source: MathWorks, "MAT-File Format", level 5.
 """
 
@@ -18,12 +18,12 @@ import numpy as np
 from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits
 
+# Most bytes that the compressed parts of a file may have together.
 EXPANDED = 2**30
-"""Most bytes that the compressed parts of a file may have together."""
 _COMPRESSED, _MATRIX = 15, 14
 _CELL, _STRUCT, _CHAR = 1, 2, 4
 _DEPTH = 20
-# Type codes of stored numbers; classes 6 to 15 are arrays of numbers.
+# Type codes of stored numbers. Classes 6 to 15 are arrays of numbers.
 _STORED = {
     1: "i1",
     2: "u1",
@@ -42,7 +42,7 @@ _TEXTS = {1: "latin-1", 2: "latin-1", 16: "utf-8", 4: "utf-16", 17: "utf-16", 18
 
 @dataclass(frozen=True)
 class Struct:
-    """A struct array: for each element, in column order, its fields."""
+    """Hold a struct array: the fields of each element, in column order."""
 
     elements: list[dict[str, Any]]
 
@@ -56,14 +56,14 @@ class _Broken(ValueError):
 
 
 def is_matlab_file(head: bytes) -> bool:
-    """Whether the file begins as MATLAB files of version 5 to 7.3 do."""
+    """Tell whether a file begins as MATLAB files of version 5 to 7.3 do."""
     return head.startswith(b"MATLAB ")
 
 
 def read_variables(path: Path) -> dict[str, Value]:
-    """The variables of a .mat file by name.
+    """Return the variables of a .mat file by name.
 
-    Raises UserError where it is broken, of version 7.3 (HDF5), or holds other things than
+    Raises UserError if the file is broken, is of version 7.3 (HDF5), or holds anything but
     numbers, text, cells and structs.
     """
     data = _limits.read_bytes(path)
@@ -75,7 +75,7 @@ def read_variables(path: Path) -> dict[str, Value]:
         if len(data) < 128 or data[126:128] not in (b"IM", b"MI"):
             raise _Broken("it has no header of version 5")
         return _read_variables(data, "<" if data[126:128] == b"IM" else ">")
-    # struct.error, zlib.error, UnicodeDecodeError and MemoryError: what broken bytes lead to.
+    # Broken bytes lead to struct.error, zlib.error, UnicodeDecodeError and MemoryError.
     except (_Broken, struct.error, zlib.error, ValueError, MemoryError) as error:
         raise UserError(
             f"is not a readable MATLAB file: {_limits.quote_value(str(error))}", where=path
@@ -102,7 +102,7 @@ def _read_variables(data: bytes, order: str) -> dict[str, Value]:
 
 
 def _read_array(data: bytes, at: int, end: int, order: str, depth: int) -> tuple[str, Value]:
-    """Name and value of the array in data[at:end]."""
+    """Return the name and value of the array in data[at:end]."""
     if at == end:
         return "", np.zeros((0, 0))
     if depth > _DEPTH:
@@ -186,7 +186,7 @@ def _read_numbers(
 
 
 def _read_element(data: bytes, at: int, end: int, order: str) -> tuple[int, int, int, int]:
-    """(type, first byte, end, place of the next element) of the element at `at`."""
+    """Return (type, first byte, end, place of the next element) of the element at `at`."""
     if at + 8 > end:
         raise _Broken("cut short")
     kind, size = struct.unpack_from(order + "II", data, at)
@@ -202,7 +202,7 @@ def _read_element(data: bytes, at: int, end: int, order: str) -> tuple[int, int,
 
 
 def unwrap_cells(value: Value | None, location: str) -> Value:
-    """The content of a cell or list of one entry, however often it is wrapped."""
+    """Return the content of a cell or list of one entry, however often it is wrapped."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     if value is None:
@@ -211,7 +211,7 @@ def unwrap_cells(value: Value | None, location: str) -> Value:
 
 
 def read_field(value: Value | None, name: str, location: str) -> Value:
-    """A field of a struct of one element; UserError where there is none."""
+    """Return a field of a struct of one element, or raise UserError."""
     value = unwrap_cells(value, location)
     if not isinstance(value, Struct) or len(value.elements) != 1 or name not in value.elements[0]:
         raise UserError(f"has no field `{name}`", where=location)
@@ -220,7 +220,7 @@ def read_field(value: Value | None, name: str, location: str) -> Value:
 
 
 def as_numbers(value: Value, location: str) -> np.ndarray:
-    """An array of numbers, float64; UserError for others."""
+    """Return an array of numbers, float64, or raise UserError."""
     value = unwrap_cells(value, location)
     if not isinstance(value, np.ndarray):
         raise UserError("is not an array of numbers", where=location)
@@ -228,7 +228,7 @@ def as_numbers(value: Value, location: str) -> np.ndarray:
 
 
 def as_text(value: Value, location: str) -> str:
-    """Text; UserError for others."""
+    """Return a text, or raise UserError."""
     value = unwrap_cells(value, location)
     if not isinstance(value, str):
         raise UserError("is not text", where=location)

@@ -1,4 +1,4 @@
-"""Run-length codes of masks: CVAT's and Label Studio's (thi.ng rle-pack)."""
+"""Decode run-length codes of masks: those of CVAT, and of Label Studio (thi.ng rle-pack)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from cyborg.saliency.formats import _limits
 
 
 def decode_cvat(text: str, width: int, height: int, location: str) -> np.ndarray:
-    """Mask bool [height,width] from counts in rows, background first, separated by commas."""
+    """Return a mask, bool [height,width], from counts separated by commas.
+
+    The counts run along the rows and begin with the background. Raises UserError if they do not
+    fill the mask.
+
+    >>> decode_cvat("1, 2, 1", 2, 2, "a.xml").tolist()
+    [[False, True], [True, False]]
+    """
     try:
         counts = np.array([int(part[:16]) for part in text.split(",")], dtype=np.int64)
     except (ValueError, OverflowError):
@@ -27,12 +34,13 @@ def decode_cvat(text: str, width: int, height: int, location: str) -> np.ndarray
 
 
 class _BitReader:
-    """Reads numbers of some bits, first bit first."""
+    """Read numbers of some bits, first bit first."""
 
     def __init__(self, data: bytes, location: str):
         self.data, self.location, self.at, self.end = data, location, 0, 8 * len(data)
 
     def read_number(self, count: int) -> int:
+        """Return the number in the next `count` bits."""
         start, stop = self.at, self.at + count
         if stop > self.end:
             raise UserError("the brush's run-length code ends too early", where=self.location)
@@ -42,7 +50,7 @@ class _BitReader:
         return (piece >> (8 * last - stop)) & ((1 << count) - 1)
 
     def read_words(self, count: int) -> np.ndarray:
-        """The next `count` bytes, uint8, wherever they begin."""
+        """Return the next `count` bytes, uint8. They may begin at any bit."""
         start, stop = self.at, self.at + 8 * count
         if stop > self.end:
             raise UserError("the brush's run-length code ends too early", where=self.location)
@@ -56,14 +64,18 @@ class _BitReader:
 
 
 def decode_label_studio(code: bytes, width: int, height: int, location: str) -> np.ndarray:
-    """Alpha uint8 [height,width] from Label Studio's brush code.
+    """Return the alpha, uint8 [height,width], from Label Studio's brush code.
 
-    The code (thi.ng rle-pack) holds height*width*4 bytes RGBA in rows: 32 bits number of words,
-    5 bits size of a word less one, four times 4 bits size of a run length less one; then runs: one
-    bit (1: one word repeated, 0: that many words), 2 bits which of the four sizes, the length less
-    one, the word or words. Only words of 8 bits are images.
+    The code (thi.ng rle-pack) holds height*width*4 bytes, RGBA in rows. It consists of
+    - 32 bits: the number of words,
+    - 5 bits: the size of a word, less one,
+    - four times 4 bits: the size of a run length, less one,
+    - runs. One bit tells whether one word is repeated (1) or that many words follow (0). Two bits
+      choose one of the four sizes. Then come the length, less one, and the word or words.
 
-    Source: thi.ng/umbrella, packages/rle-pack; label-studio-converter, brush.py.
+    Only words of 8 bits are images. Raises UserError if the code does not fill the image.
+
+    Source: thi.ng/umbrella, packages/rle-pack, and label-studio-converter, brush.py.
     """
     bits = _BitReader(code, location)
     total, word = bits.read_number(32), bits.read_number(5) + 1

@@ -1,4 +1,4 @@
-"""Shapes as tools state them, made into the shapes of the program's one model."""
+"""Make the shapes of the program's model from shapes as tools state them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from cyborg.saliency.formats import _limits
 
 
 def make_polygon(points: Sequence[Point], label: str, location: str) -> Shape:
-    """A polygon; a last vertex that repeats the first is left out."""
+    """Return a polygon. A last vertex that repeats the first is left out.
+
+    Raises UserError for fewer than three points.
+
+    >>> make_polygon([(0, 0), (4, 0), (0, 3), (0, 0)], "eye", "a.json").points
+    ((0, 0), (4, 0), (0, 3))
+    """
     points = tuple(points)
     if len(points) > 1 and points[0] == points[-1]:
         points = points[:-1]
@@ -21,13 +27,13 @@ def make_polygon(points: Sequence[Point], label: str, location: str) -> Shape:
         raise UserError(
             f"a polygon of {len(points)} points has no area",
             where=location,
-            hint="three points or more are needed; delete it or complete it in the tool",
+            hint="three points or more are needed: complete it in the tool, or delete it",
         )
     return Shape("polygon", points, label=label)
 
 
 def make_line(points: Sequence[Point], label: str, location: str, width: float = 0.0) -> Shape:
-    """An open line; one whose end is exactly its beginning is a polygon."""
+    """Return an open line. If its end is exactly its beginning, it is a polygon."""
     points = tuple(points)
     if len(points) > 3 and points[0] == points[-1]:
         return make_polygon(points, label, location)
@@ -37,7 +43,7 @@ def make_line(points: Sequence[Point], label: str, location: str, width: float =
 
 
 def rotate_points(points: Sequence[Point], degrees: float, about: Point) -> tuple[Point, ...]:
-    """Points turned clockwise (as seen, y downwards) about a centre."""
+    """Return points turned clockwise (as seen, y downwards) about a centre."""
     if degrees % 360 == 0:
         return tuple(points)
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -56,7 +62,13 @@ def make_box(
     rotation: float = 0.0,
     about: Point | None = None,
 ) -> Shape:
-    """A rectangle between two opposite corners, turned clockwise about `about` (or its centre)."""
+    """Return a rectangle between two opposite corners.
+
+    rotation: degrees, clockwise. about: the point that stays, by default the centre.
+
+    >>> make_box(6, 5, 4, 3, "mouth").points
+    ((4, 3), (6, 3), (6, 5), (4, 5))
+    """
     x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
     corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
     about = about or ((x0 + x1) / 2, (y0 + y1) / 2)
@@ -66,12 +78,12 @@ def make_box(
 def make_ellipse(
     x: float, y: float, rx: float, ry: float, label: str, rotation: float = 0.0
 ) -> Shape:
-    """An ellipse by its centre and semi-axes, turned clockwise, degrees."""
+    """Return an ellipse from its centre and semi-axes, turned clockwise (degrees)."""
     return Shape("ellipse", ((x, y), (rx, ry)), label=label, rotation=rotation)
 
 
 def make_point(x: float, y: float, label: str) -> Shape:
-    """A point."""
+    """Return a point."""
     return Shape("point", ((x, y),), label=label)
 
 
@@ -83,7 +95,10 @@ def make_mask(
     location: str,
     size: tuple[int, int] | None,
 ) -> Shape:
-    """A bool array [h,w] placed at (left, top), which must lie in the image; cut to what is set."""
+    """Return a mask, bool [h,w], placed at (left, top) and cut to the pixels that are set.
+
+    Raises UserError if the mask leaves an image of `size`.
+    """
     height, width = pixels.shape
     if left < 0 or top < 0 or (size and (left + width > size[0] or top + height > size[1])):
         inside = f"the image of {size[0]}×{size[1]}" if size else "the image"
@@ -99,13 +114,13 @@ def make_mask(
 
 
 class MaskBudget:
-    """Counts the mask pixels of one annotation, so that small codes cannot fill the memory."""
+    """Count the mask pixels of one annotation, so that small codes cannot fill the memory."""
 
     def __init__(self) -> None:
         self.left = _limits.MAX_MASKS
 
     def count_pixels(self, pixels: int, location: str) -> None:
-        """Count a mask; UserError where the sum passes the limit."""
+        """Count the pixels of a mask. Raises UserError if the sum passes the limit."""
         self.left -= pixels
         if self.left < 0:
             raise UserError(

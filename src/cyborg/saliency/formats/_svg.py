@@ -1,4 +1,4 @@
-"""Strokes of a drawing that fabric.js wrote as SVG: open lines with a width, in image pixels."""
+"""Read the strokes of a drawing that fabric.js wrote as SVG: open lines with a width, in pixels."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from cyborg.saliency.formats import _limits, _xml
 
 Matrix = tuple[float, float, float, float, float, float]
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
-# What may stand beside strokes and marks nothing.
+# Elements that may stand beside strokes and mark nothing.
 _NOTHING = {"desc", "defs", "title", "metadata", "style", "image", "rect", "text"}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _ARGUMENTS = {"M": 2, "L": 2, "H": 1, "V": 1, "Q": 4, "C": 6, "Z": 0}
-# Pieces that a curve is cut into; the brush's curves are a few pixels long.
+# Number of pieces of a curve. The brush's curves are a few pixels long.
 _PIECES = 8
 
 
 def read_strokes(
     data: bytes, location: str
 ) -> tuple[tuple[int, int] | None, list[tuple[Shape, ...]]]:
-    """Size of the drawing, if stated, and per path its lines (more than one where it jumps).
+    """Return the size of the drawing, if it is stated, and the lines of each path.
 
-    Transforms of groups and paths are applied. Raises UserError for entities, deep nesting, and
-    for what the brush does not draw.
+    A path has several lines if it jumps. Transforms of groups and paths are applied. Raises
+    UserError for entities, deep nesting, and anything that the brush does not draw.
     """
     root = _xml.parse_bytes(data, location)
     if _strip_namespace(root) != "svg":
@@ -91,7 +91,7 @@ def _read_path(element: Element, matrix: Matrix, location: str) -> tuple[Shape, 
 
 
 def _parse_lines(text: str, location: str) -> list[list[Point]]:
-    """The lines of a path's `d`; curves become pieces of straight lines."""
+    """Return the lines of a path's `d`. Curves become pieces of straight lines."""
     lines: list[list[Point]] = []
     tokens = re.findall(rf"[A-Za-z]|{_NUMBER}|[^\s,]", text)
     position, command, at = (0.0, 0.0), "", 0
@@ -132,7 +132,7 @@ def _parse_lines(text: str, location: str) -> list[list[Point]]:
 
 
 def _flatten_curve(control: list[Point]) -> list[Point]:
-    """Points on a Bézier curve, without its first."""
+    """Return points on a Bézier curve, without its first."""
     degree = len(control) - 1
     result = []
     for step in range(1, _PIECES + 1):

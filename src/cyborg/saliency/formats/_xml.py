@@ -1,4 +1,4 @@
-"""XML read safely: no entities, nothing fetched, bounded depth; and a look at its beginning."""
+"""Read XML safely: no entities, nothing fetched, bounded depth."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from defusedxml.ElementTree import DefusedXMLParser
 from cyborg.common.errors import UserError
 from cyborg.saliency.formats import _limits
 
+# Deepest nesting of elements that is read.
 MAX_DEPTH = 64
-"""Deepest nesting of elements that is read."""
 
 
 class _TooDeep(ValueError):
@@ -38,7 +38,7 @@ class _Builder(tree.TreeBuilder):
 
 
 def parse_bytes(data: bytes, location: str) -> tree.Element:
-    """The root element; UserError for broken XML, entities, or more than MAX_DEPTH levels."""
+    """Return the root element. Raises UserError for broken XML, entities, and deep nesting."""
     parser = DefusedXMLParser(target=_Builder(), forbid_entities=True, forbid_external=True)
     try:
         parser.feed(data)
@@ -58,15 +58,18 @@ def parse_bytes(data: bytes, location: str) -> tree.Element:
 
 
 def read_file(path: Path) -> tree.Element:
-    """The root element of an XML file."""
+    """Return the root element of an XML file."""
     return parse_bytes(_limits.read_bytes(path), str(path))
 
 
 @lru_cache(maxsize=4)
 def sketch_paths(head: bytes) -> frozenset[str]:
-    """Paths of elements (`annotation/object/bndbox`, up to six deep) at the beginning of XML.
+    """Return the paths of elements, up to six deep, at the beginning of XML.
 
-    Empty where it is no XML. Attributes are `path@name`.
+    Empty if it is not XML. Attributes are `path@name`.
+
+    >>> sorted(sketch_paths(b"<annotation><size/><object id='0'>"))[1:]
+    ['annotation/object', 'annotation/object@id', 'annotation/size']
     """
     start = head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")
     if not start.startswith(b"<"):
@@ -97,12 +100,12 @@ def sketch_paths(head: bytes) -> frozenset[str]:
 
 
 def read_text(element: tree.Element | None, default: str = "") -> str:
-    """The text of an element without blanks around it; `default` where there is none."""
+    """Return the text of an element without blanks around it, or `default` if it has none."""
     return ((element.text if element is not None else None) or default).strip()
 
 
 def read_attribute(element: tree.Element, name: str, location: str) -> str:
-    """An attribute that must be there."""
+    """Return an attribute, or raise UserError if the element does not have it."""
     value = element.get(name)
     if value is None:
         raise UserError(f"<{element.tag}> has no `{name}`", where=location)

@@ -1,14 +1,16 @@
-"""COCO: instances, stuff or results, of one file; an annotation is one region of one image.
+"""COCO: instances, stuff, results and SA-1B in one JSON file.
 
-`segmentation` is a list of polygons (flat lists x0,y0,x1,y1,…: parts of ONE region, without
-holes), one flat list (VIA), or a run-length code: `size` is [height, width], `counts` run down
-the columns, background first, as numbers or as COCO's compressed text. Where it is empty, `bbox`
-[x, y, width, height] is the region. `iscrowd` (number, boolean or missing) does not matter: CVAT
-exports ellipses drawn by people as crowds. Image numbers may be text on one side. Results are a
-bare list without images: the number is the name. SA-1B has one `image` in place of `images`. Who
-drew a region is not known: one annotator. An image without regions is one with nothing marked.
+`segmentation` has one of three forms. It is a list of polygons (flat lists x0, y0, x1, y1, …),
+which are parts of one region without holes. Or it is one such flat list, as VIA writes it. Or it is
+a run-length code: `size` is [height, width], and `counts` run down the columns, background first,
+as numbers or as COCO's compressed text. If it is empty, `bbox` [x, y, width, height] is the region.
 
-Source: https://cocodataset.org/#format-data; maskApi.c of cocoapi (BSD).
+`iscrowd` does not matter, because CVAT exports ellipses drawn by people as crowds. The number of an
+image may be text in one of the two places. Results are a bare list without images, so the number is
+the name. SA-1B has one `image` instead of `images`. The file does not tell who drew a region, so
+there is one annotator. An image without regions is one with nothing marked.
+
+Source: https://cocodataset.org/#format-data, and maskApi.c of cocoapi (BSD).
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ SHAPES = ("segmentation", "bbox")
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether this is a COCO file, by its keys; `annotations` may stand far behind `images`."""
+    """Tell whether this is a COCO file. `annotations` may stand far behind `images`."""
     sketch = _json.sketch_keys(head)
     if any(sketch.has_path("[]", "image_id") and sketch.has_path("[]", key) for key in SHAPES):
         return True
@@ -51,7 +53,8 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield one Annotation per image, in the order of the file.
 
-    Raises UserError, naming the record and field, for whatever is not as described above.
+    images: not needed. Raises UserError, naming the record and field, for anything that is not as
+    described above.
     """
     root = _json.read_file(path)
     if isinstance(root.value, list):
@@ -69,7 +72,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     for number, image in enumerate(entries):
         key = _read_key(image.get("id", "image_id"))
         if key in places:
-            raise image.make_error(f"the image number {_limits.quote_value(key)} is there twice")
+            raise image.make_error(f"the image number {_limits.quote_value(key)} is a duplicate")
         places[key] = number
     regions: list[list[_json.Node]] = [[] for _ in entries]
     for record in root.get("annotations").elements():
@@ -105,7 +108,7 @@ def _read_results(root: _json.Node) -> Iterator[Annotation]:
 
 
 def _read_key(node: _json.Node) -> str:
-    """An image's number, or name, as text: 7 and "7" are the same."""
+    """Return the number, or name, of an image as text: 7 and "7" are the same."""
     if isinstance(node.value, bool) or not isinstance(node.value, int | str):
         raise node.make_error(
             "is missing" if node.is_missing else f"`{_limits.quote_value(node.value)}` is no id"
@@ -116,7 +119,7 @@ def _read_key(node: _json.Node) -> str:
 
 
 def _read_categories(categories: _json.Node) -> dict[str, str] | None:
-    """Names of the categories by number; None where the file has none."""
+    """Return the names of the categories by number, or None if the file has none."""
     if categories.is_missing:
         return None
     return {
@@ -134,7 +137,7 @@ def _read_size(image: _json.Node) -> Size:
 def _read_region(
     record: _json.Node, labels: dict[str, str] | None, size: Size, budget: _shapes.MaskBudget
 ) -> tuple[Region, Size]:
-    """The region of a record, and the image's size if the record states one."""
+    """Return the region of a record, and the size of the image if the record states one."""
     category = record.get("category_id")
     label = "" if category.is_missing else _read_key(category)
     if label and labels is not None:
@@ -152,7 +155,7 @@ def _read_region(
 
 
 def _read_polygons(drawn: _json.Node, label: str) -> tuple[Shape, ...]:
-    """Polygons of a segmentation; none where it is empty."""
+    """Return the polygons of a segmentation. There are none if it is empty."""
     if drawn.is_missing or drawn.value in ([], [[]], ""):
         return ()
     elements = list(drawn.elements())
@@ -219,7 +222,7 @@ def _read_mask(
 
 
 def _read_counts(counts: _json.Node) -> np.ndarray:
-    """Uncompressed run lengths, int64 [n]."""
+    """Return uncompressed run lengths, int64 [n]."""
     values: list[Any] = [entry.value for entry in counts.elements()]
     if not all(type(value) is int and 0 <= value <= MAX_PIXELS for value in values):
         raise counts.make_error("the run lengths are not whole numbers within the image")
@@ -227,11 +230,11 @@ def _read_counts(counts: _json.Node) -> np.ndarray:
 
 
 def _decode_counts(counts: _json.Node) -> np.ndarray:
-    """Run lengths of COCO's compressed text, int64 [n], checked before any library decodes it.
+    """Return the run lengths of COCO's compressed text, int64 [n].
 
-    Each number is written in groups of five bits, lowest first, a sixth bit telling that more
-    follow, plus 48 as a character; from the fourth number on it is the difference to the number
-    two before.
+    They are checked here before a library decodes them. Each number is written in groups of five
+    bits, lowest first. A sixth bit tells that more groups follow. A group plus 48 is a character.
+    From the fourth number on, the difference to the number two before is written.
     """
     text = counts.value
     try:
@@ -258,7 +261,7 @@ def _decode_counts(counts: _json.Node) -> np.ndarray:
 
 
 def _find_behind(path: Path, key: bytes) -> bytes:
-    """An object whose first key is `key` as it goes on in the file; empty where it is not there."""
+    """Return an object that begins with `key` and the bytes behind it. Empty if not found."""
     try:
         with path.open("rb") as handle:
             rest = b""

@@ -1,9 +1,11 @@
-"""CVAT for images 1.1 (XML): box and ellipse with rotation, polygon, polyline, points, mask.
+"""CVAT for images 1.1 (XML): boxes, ellipses, polygons, polylines, points, masks and skeletons.
 
-Images without shapes are annotations with nothing marked. Equal names in different subsets are
-told apart as CVAT's own folders do: `<subset>/<name>`. A single <tag> of an image is the decision.
-Skeletons are regions of points. Source: CVAT's format documentation (xml_format) and its
-mask codec: run lengths in rows inside the mask's box.
+Boxes and ellipses may be rotated. Images without shapes are annotations with nothing marked. If a
+name occurs in several subsets, `<subset>/<name>` is the name, as in CVAT's own folders. A single
+<tag> of an image is the decision. Skeletons are regions of points. Masks are run lengths in rows
+inside the box of the mask.
+
+Source: CVAT's format documentation (xml_format) and its mask codec.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ _OTHERS = {"tag", "attribute", "requirements"}
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows CVAT's elements."""
+    """Tell whether the beginning of a file shows CVAT's elements."""
     seen = _xml.sketch_paths(head)
     return "annotations" in seen and bool(
         seen & {"annotations/image@name", "annotations/track", "annotations/meta"}
@@ -35,8 +37,8 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield an Annotation per <image>, in the order of the file.
 
-    images: not needed. Raises UserError, with file, image and shape, for what cannot be read. A
-    cuboid, which has no area in the image, is left out with a warning.
+    images: not needed. Raises UserError, with file, image and shape, for anything that cannot be
+    read. A cuboid has no area in the image. It is left out with a warning.
     """
     root = _xml.read_file(path)
     if root.tag != "annotations":
@@ -87,7 +89,9 @@ def _read_regions(
             if parts:
                 yield Region(tuple(shape for part in parts for shape in part), label)
         elif element.tag == "cuboid":
-            warnings.warn(f"{place}: cuboids have no area in the image; left out", stacklevel=2)
+            warnings.warn(
+                f"{place}: cuboids have no area in the image, so they are left out", stacklevel=2
+            )
         elif element.tag not in _OTHERS:
             yield Region(_read_shapes(element, label, size, budget, place), label)
 

@@ -1,11 +1,12 @@
-"""EyeTagger, the annotation tool of CVRL: the table of annotations as CSV.
+"""EyeTagger, the annotation tool of CVRL: its table of annotations as CSV.
 
-One row per annotator and image, as a dump or query of the database gives it. A drawing is stored
-as a transparent PNG (data URL) and as fabric.js SVG; the PNG is read where there is one, every
-pixel that is not fully transparent being marked, else the strokes of the SVG with their width.
-The tool names images by the SHA-256 of the file. Where the table of images (`img_id`, `img_path`)
-lies beside the file as another CSV, its paths are the names. A row without a drawing has nothing
-marked. The free text is not read: it and the buttons carry over from one image to the next.
+A dump or query of the database gives one row per annotator and image. A drawing is stored as a
+transparent PNG (data URL) and as fabric.js SVG. If there is a PNG, every pixel that is not fully
+transparent is marked. If not, the strokes of the SVG are marked, with their width. The tool names
+images by the SHA-256 of the file. If the table of images (`img_id`, `img_path`) lies beside the
+file as another CSV, its paths are the names. A row without a drawing has nothing marked. The
+free text is not read, because it carries over from one image to the next. So do the buttons.
+
 Source: CVRL/Annotation-Tool and lucaspar/eyetagger (backend/api/models.py, Canvas.vue).
 """
 
@@ -25,7 +26,7 @@ _TRUE, _FALSE = {"t", "true", "1", "yes"}, {"f", "false", "0", "no", ""}
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows the columns of the table of annotations."""
+    """Tell whether the beginning of a file shows the columns of the table of annotations."""
     return _is_table(_csv.sketch_columns(head))
 
 
@@ -39,8 +40,8 @@ def _is_table(columns: frozenset[str]) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield an Annotation per row, in the order of the file.
 
-    images: not needed. Raises UserError, with file, line and column, for what cannot be read, and
-    where PNG and SVG of a drawing differ in size.
+    images: not needed. Raises UserError, with file, line and column, for anything that cannot be
+    read, and if the PNG and SVG of a drawing differ in size.
     """
     names = _read_image_names(path)
     for location, row in _csv.read_rows(path, _is_table, "the table of annotations"):
@@ -63,7 +64,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
 
 
 def _read_image_names(path: Path) -> dict[str, tuple[str, str]]:
-    """(path, ground truth) by img_id, from a CSV with these columns in the same folder."""
+    """Return (path, ground truth) by img_id, from a table of images in the same folder."""
     found: dict[str, tuple[str, str]] = {}
     for other in sorted(path.parent.glob("*.csv")):
         if other == path or not other.is_file():
@@ -94,7 +95,7 @@ def _read_drawing(row: dict[str, str], location: str) -> tuple[Size, tuple[Regio
     pixels = _images.decode_picture(_images.decode_data_url(picture, place), place)
     if pixels.ndim != 3 or pixels.shape[2] not in (2, 4):
         raise UserError(
-            "the picture has no transparency, so that it does not show what was marked",
+            "the picture has no transparency, so it does not show which pixels were marked",
             where=place,
         )
     marked = pixels[..., -1] > 0
@@ -103,7 +104,7 @@ def _read_drawing(row: dict[str, str], location: str) -> tuple[Size, tuple[Regio
         raise UserError(
             f"the picture has {stated[0]}×{stated[1]} pixels, the drawing {size[0]}×{size[1]}",
             where=place,
-            hint="the screen's scaling went into the picture; empty the column `annotation` to "
+            hint="the screen's scaling went into the picture: empty the column `annotation` to "
             "use the drawing",
         )
     if not marked.any():
@@ -128,7 +129,7 @@ def _read_decision(row: dict[str, str], location: str) -> str:
 
 
 def _read_seconds(text: str, path: Path, location: str) -> float:
-    """Seconds with the mouse pressed; presses whose end was not seen are left out."""
+    """Return the seconds with the mouse pressed, without presses whose end is unknown."""
     if text.strip().lower() in ("", "null", "\\n"):
         return float("nan")
     place = location.removeprefix(f"{path}:") + ": annotation_times"

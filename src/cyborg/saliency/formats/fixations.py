@@ -1,11 +1,13 @@
 """Recorded gaze and mouse: fixations or raw samples as CSV, OSIE (.mat), SALICON (.json).
 
-CSV: one row per fixation or sample, columns `image`, `x`, `y` (pixels, the centre of the upper
-left one is at 0.5, 0.5) and, as known, `subject`, `width`, `height`, `order`, `duration_ms` or
-`duration_s`, `start_ms` and `end_ms` (or `_s`): fixations; `time_ms` or `time_s`: raw samples, NaN
-or empty where the gaze was lost. In place of x, y: `row1`, `col1` (pixels counted from 1) or
-`row0`, `col0` (from 0). Units and bases are part of the name: nothing is guessed.
-OSIE and SALICON count rows and columns from 1, row first; OSIE's eye fixations are x, y on
+A CSV table has one row per fixation or sample. Its columns are `image`, `x` and `y` (pixels, the
+centre of the upper left one is at 0.5, 0.5) and, if known, `subject`, `width`, `height`, `order`.
+Fixations have `duration_ms` or `duration_s`, or `start_ms` and `end_ms` (or `_s`). Raw samples have
+`time_ms` or `time_s`, and NaN or nothing if the gaze was lost. Instead of x and y there may be
+`row1`, `col1` (pixels counted from 1) or `row0`, `col0` (from 0). Units and bases are part of the
+name, so that nothing is guessed.
+
+OSIE and SALICON count rows and columns from 1, row first. Eye fixations of OSIE are x, y on
 800×600. Source: NUS-VIP/predicting-human-gaze-beyond-pixels, NUS-VIP/salicon-api.
 """
 
@@ -23,12 +25,12 @@ from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
 
+# Size of every image of OSIE. The files do not state it.
 OSIE = (800, 600)
-"""Size of every image of OSIE; the files do not state it."""
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether a file begins as a MATLAB file, a SALICON JSON file or a table of gaze."""
+    """Tell whether a file begins as a MATLAB file, SALICON's JSON or a table of gaze."""
     if _mat.is_matlab_file(head):
         return True
     seen = _json.sketch_keys(head)
@@ -40,7 +42,8 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield an Annotation per image and subject, in the order of the file.
 
-    images: not needed. Raises UserError, with file, record and field, for what cannot be read.
+    images: not needed. Raises UserError, with file, record and field, for anything that cannot be
+    read.
     """
     with path.open("rb") as handle:
         start = handle.read(4096)
@@ -82,7 +85,10 @@ def _read_osie(path: Path) -> Iterator[Annotation]:
 
 
 def _read_osie_mouse(record: _mat.Struct, path: Path) -> Iterator[Annotation]:
-    """Mouse positions of OSIE: one file per image, named as it; row and column of each sample."""
+    """Yield the mouse positions of OSIE, row and column of each sample, per subject.
+
+    There is one file per image, which bears its name.
+    """
     location = f"{path}: fixations"
     coord = _mat.as_numbers(_mat.read_field(record, "coord", location), f"{location}.coord")
     subject, order = (

@@ -1,9 +1,10 @@
-"""Heatmap: ready-made maps as grey pictures, one per image, white where saliency is high.
+"""Ready-made maps as grey pictures, one per image, white if saliency is high.
 
-A folder (or one picture). A map has the image's file name, with its extension or another, or
-`<stem>_blended` (VISER); this is the layout of the published CYBORG data. 8 or 16 bit, grey, RGB
-with equal channels, palette or with transparency (see cyborg/saliency/pictures.py); full scale is
-1. A map of zeros means that nothing was marked. Who marked is not known: one annotator.
+A folder, or one picture. A map has the file name of the image, with its extension or another, or
+`<stem>_blended` (VISER). This is the layout of the published CYBORG data. Maps have 8 or 16 bits.
+They are grey, RGB with equal channels, with a palette or with transparency
+(see cyborg/saliency/pictures.py). Full scale is 1. A map of zeros means that nothing was marked.
+The files do not tell who marked, so there is one annotator.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ BLENDED = "_blended"
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether this is a picture, or a folder that holds pictures only (told by content)."""
+    """Tell whether this is a picture, or a folder of pictures only, by content."""
     if path.is_dir():
         files = _list_files(path)
         return bool(files) and all(_is_picture(file) for file in files)
@@ -33,9 +34,10 @@ def recognise(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
-    """Yield one Annotation per picture; the pictures themselves are decoded when they are needed.
+    """Yield one Annotation per picture. The pictures are decoded when they are needed.
 
-    Raises UserError for a file that is not a picture, and for two maps of one image.
+    images: not needed. Raises UserError for a file that is not a picture, and for two maps of one
+    image.
     """
     files = _list_files(path) if path.is_dir() else [path]
     if not files:
@@ -49,7 +51,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
             raise UserError(
                 f"is a second map of `{name}`",
                 where=file,
-                hint=f"the first is {seen[name]}; keep one of them",
+                hint=f"keep only one of them, this or {seen[name]}",
             )
         seen[name] = file
         yield Annotation(image=name, size=read_displayed_size(file), heat_file=file)

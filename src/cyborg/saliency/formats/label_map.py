@@ -1,10 +1,12 @@
 """Label maps and per-part masks (CelebAMask-HQ): PNG pictures whose pixels are categories.
 
-A label map holds a category's number per pixel, 0 is background; each other number is a region.
-A per-part mask `<image>_<part>.png` holds one part, black and white; the parts of a folder are
-put together. The image is named by the file. Numbers are named by `labels.txt` or `classes.txt`
-beside the file (one name per line, the first is that of 0), else by CelebAMask-HQ's order, where
-none is above 18; 255 (border of VOC) is left out. Source: switchablenorms/CelebAMask-HQ.
+A label map holds the number of a category per pixel. 0 is background, and each other number is a
+region. A per-part mask `<image>_<part>.png` holds one part, black and white. The parts of a folder
+are put together. The file names the image. `labels.txt` or `classes.txt` beside the file names the
+numbers (one name per line, the first is that of 0). Without it, the order of CelebAMask-HQ names
+them if none is above 18. 255, the border of VOC, is left out.
+
+Source: switchablenorms/CelebAMask-HQ.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ PARTS = _ORDER.split()
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = b"\x00", b"\x03"
 _BORDER = 255
-# A folder is told by its first pictures; reading checks every one.
+# A folder is recognised by its first pictures. Reading checks every one.
 _LOOK = 8
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether a PNG is a per-part mask or a grey map of small numbers; or a folder of these."""
+    """Tell whether a PNG is a per-part mask or grey map of small numbers, or a folder of these."""
     if path.is_dir():
         files = _list_files(path)
         return bool(files) and all(_is_map(file) for file in files[:_LOOK])
@@ -42,10 +44,10 @@ def recognise(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
-    """Yield an Annotation per image, sorted by name; for one file, that of the file.
+    """Yield an Annotation per image, sorted by name.
 
-    images: not needed; sizes are those of the maps, which may be smaller than the images. Raises
-    UserError for pictures that are no maps, and for parts of one image that differ in size.
+    images: not needed. Sizes are those of the maps, which may be smaller than the images. Raises
+    UserError for pictures that are not maps, and for parts of one image that differ in size.
     """
     files = _list_files(path) if path.is_dir() else [path]
     if not files:
@@ -97,15 +99,15 @@ def _list_files(folder: Path) -> list[Path]:
 
 
 def _find_part(file: Path) -> str:
-    """The part that a mask's name ends in, the longest that fits, else ""."""
+    """Return the longest part that the name of a mask ends in, or ""."""
     fits = [part for part in PARTS if file.stem.endswith(f"_{part}") and part != "background"]
     return max(fits, key=len, default="")
 
 
 def _name_image(file: Path, root: Path) -> str:
-    """The image's name: the file's, without the part.
+    """Return the name of the image: that of the file, without the part.
 
-    CelebAMask-HQ numbers its masks in folders 0 to 14 with five digits and its images without
+    CelebAMask-HQ numbers its masks in folders 0 to 14 with five digits, and its images without
     leading zeros: `3/07126_hair.png` is of image `7126`.
     """
     part = _find_part(file)
@@ -121,10 +123,10 @@ def _decode_map(file: Path) -> np.ndarray:
     if part:
         values = _images.find_marked_pixels(values)
     if values.ndim != 2:
-        raise UserError("has colours; a label map has one number per pixel", where=file)
+        raise UserError("has colours, but a label map has one number per pixel", where=file)
     if values.dtype != bool and np.unique(values).size > 256:
         raise UserError(
-            "has more than 256 values; it is a picture, not a label map",
+            "has more than 256 values, so it is a picture, not a label map",
             where=file,
             hint="ready-made maps are format `heatmap`",
         )
@@ -132,7 +134,7 @@ def _decode_map(file: Path) -> np.ndarray:
 
 
 def _is_map(file: Path) -> bool:
-    """Whether a PNG is surely one of these: a named part in black and white, or small numbers."""
+    """Tell whether a PNG is surely one of these: a black and white part, or small numbers."""
     try:
         with file.open("rb") as handle:
             kind = handle.read(26)[25:]

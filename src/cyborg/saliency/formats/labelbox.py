@@ -1,7 +1,9 @@
 """Labelbox: JSON exports of version 1 (a list of labels) and 2 (one data row per line).
 
-Objects whose only geometry is a mask behind a web address are left out with a warning: nothing is
-fetched. Version 1 states no image size; version 2 does. Source: Labelbox's export specification.
+An object whose only geometry is a mask behind a web address is left out with a warning, because
+nothing is fetched. Version 2 states the size of the image, version 1 does not.
+
+Source: Labelbox's export specification.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _URLS = ("instanceURI", "mask", "composite_mask")
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows Labelbox's keys."""
+    """Tell whether the beginning of a file shows Labelbox's keys."""
     seen = _json.sketch_keys(head)
     return any(
         seen.has_path(*start, key)
@@ -32,10 +34,10 @@ def recognise(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
-    """Yield an Annotation per label, in the order of the file; skipped ones are left out.
+    """Yield an Annotation per label, in the order of the file. Skipped labels are left out.
 
-    images: folder in which the size is looked up where the file does not state it. Raises
-    UserError, with file, record and field, for what cannot be read.
+    images: the folder in which the size is looked up if the file does not state it. Raises
+    UserError, with file, record and field, for anything that cannot be read.
     """
     for record in _split_records(path):
         if record.has_key("data_row"):
@@ -110,7 +112,7 @@ def _read_version_2(record: Node, images: Path | None) -> Iterator[Annotation]:
 
 
 def _read_region(node: Node) -> Iterator[Region]:
-    """The region of an object; none where it is a mask that would have to be fetched."""
+    """Yield the region of an object. A mask that would have to be fetched gives none."""
     label = node.get("name", "title", "value").as_label()
     found = _read_shape(node, label)
     if found is not None:

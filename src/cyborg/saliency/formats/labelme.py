@@ -2,6 +2,7 @@
 
 A file without shapes is an annotation with nothing marked. Shapes of one label and `group_id` are
 parts of one region, as in labelme's own exports. A flag that alone is true is the decision.
+
 Source: wkentaro/labelme (labelme/_label_file.py, labelme/utils/shape.py), CVHub520/X-AnyLabeling.
 """
 
@@ -26,7 +27,7 @@ _LINES = {"line", "linestrip"}
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows labelme's keys."""
+    """Tell whether the beginning of a file shows labelme's keys."""
     seen = _json.sketch_keys(head)
     return seen.has_path("imageData") or (
         seen.has_path("shapes")
@@ -41,9 +42,9 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield the one Annotation of a file.
 
-    images: folder in which the image is looked for by `imagePath`, then by the name of the JSON
-    file, which is the better key where `imagePath` is wrong; its size is used where the file
-    states none. Raises UserError, with the file and field, for what cannot be read.
+    images: the folder in which the image is found by `imagePath`, or if that is wrong, by the name
+    of the JSON file. Its size is used if the file states none. Raises UserError, with the file and
+    field, for anything that cannot be read.
     """
     root = _json.read_file(path)
     budget = _shapes.MaskBudget()
@@ -130,7 +131,7 @@ def _read_mask(
     size: Size,
     budget: _shapes.MaskBudget,
 ) -> Shape:
-    """A base64 PNG in a box whose corners are its first and last pixel, as labelme places it."""
+    """Return a base64 PNG in a box whose corners are its first and last pixel, as in labelme."""
     stored = node.get("mask")
     picture = _images.decode_picture(
         _images.decode_base64(stored.as_text(), stored.location), stored.location

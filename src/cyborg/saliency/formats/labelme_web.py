@@ -1,8 +1,10 @@
 """LabelMe, the web tool (XML): one file per image, polygons and masks.
 
-Objects that are marked as deleted are left out. Masks are pictures in the folder `Masks` beside
-the file. Not to be confused with labelme (JSON). Source: the LabelMe annotation tool and the
-exporter of Datumaro, whose boxes carry a rotation about their centre as an attribute.
+Objects that are marked as deleted are left out. Masks are pictures in the folder `Masks` beside the
+file. This is not labelme, which writes JSON.
+
+Source: the LabelMe annotation tool, and the exporter of Datumaro, whose boxes carry a rotation
+about their centre as an attribute.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _MARKS = {
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows LabelMe's elements and not those of Pascal VOC."""
+    """Tell whether the beginning of a file shows LabelMe's elements, not those of Pascal VOC."""
     seen = _xml.sketch_paths(head)
     voc = seen & {"annotation/object/bndbox", "annotation/size", "annotation/segmented"}
     return "annotation" in seen and bool(seen & _MARKS) and not voc
@@ -40,8 +42,8 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield the one Annotation of a file.
 
-    images: folder in which the size is looked up where the file does not state it. Raises
-    UserError, with file, object and field, for what cannot be read.
+    images: the folder in which the size is looked up if the file does not state it. Raises
+    UserError, with file, object and field, for anything that cannot be read.
     """
     root = _xml.read_file(path)
     if root.tag != "annotation":

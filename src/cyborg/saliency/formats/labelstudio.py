@@ -1,8 +1,10 @@
 """Label Studio: JSON, JSON-MIN, and lists of predictions.
 
-One Annotation per task and person; cancelled ones, drafts and, where there are annotations,
-predictions are left out. Positions are percent of the original image. A region that is stored as
-a tool's result and again as `labels` is one. A single choice for the whole image is the decision.
+There is one Annotation per task and person. Cancelled ones and drafts are left out, and predictions
+if there are annotations. Positions are percentages of the original image. A region that is stored
+as a tool's result and again as `labels` is one. A single choice for the whole image is the
+decision.
+
 Source: Label Studio's documentation (export formats, image annotation units) and converter.
 """
 
@@ -29,7 +31,7 @@ _MINIMAL = {"annotator", "annotation_id", "lead_time"}
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows Label Studio's keys."""
+    """Tell whether the beginning of a file shows Label Studio's keys."""
     seen = _json.sketch_keys(head)
     for start in ((), ("[]",)):
         if any(
@@ -57,9 +59,10 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield an Annotation per task and annotator, in the order of the file.
 
-    images: folder in which the size of an image is looked up where the results do not state it,
-    as in old exports. A record that names no image is that of the file's own name, if it is the
-    only one. Raises UserError, with file, record and field, for what cannot be read.
+    images: the folder in which the size of an image is looked up if the results do not state it,
+    as in old exports. If there is only one record and it names no image, the file's own name is
+    the name of the image. Raises UserError, with file, record and field, for anything that cannot
+    be read.
     """
     root = _json.read_file(path)
     tasks = list(root.elements()) if isinstance(root.value, list) else [root]
@@ -128,7 +131,7 @@ def _read_annotator(record: Node) -> str:
 
 
 def _read_decision(record: Node) -> str:
-    """The one choice that was made for the whole image, else ""."""
+    """Return the one choice that was made for the whole image, or ""."""
     made: list[str] = []
     if record.has_key("result"):
         for result in record.get("result").elements():
@@ -148,7 +151,7 @@ def _read_decision(record: Node) -> str:
 
 
 def _name_image(task: Node, only: str | None) -> str:
-    """The image's name as the task states it."""
+    """Return the name of the image as the task states it."""
     data = task.get("data")
     fields = data if isinstance(data.value, dict) else task
     found = fields.get("image")
@@ -179,7 +182,7 @@ def _looks_like_image(text: str) -> bool:
 
 
 def _collect_minimal(record: Node) -> list[RegionResult]:
-    """The regions of a JSON-MIN record: lists of values, one per control tag."""
+    """Return the regions of a JSON-MIN record: lists of values, one per control tag."""
     parts: list[RegionResult] = []
     for key, values in record.items():
         if key in _FIELDS or not isinstance(values.value, list):

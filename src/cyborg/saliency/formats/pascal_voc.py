@@ -1,9 +1,10 @@
 """Pascal VOC (XML): one file per image, boxes.
 
-By the convention of Pascal VOC the numbers are pixels counted from 1, both ends inside, so that a
-box from 1 to W covers W columns. Some tools (labelme, CVAT) write edges counted from 0 instead.
-The file shows which: edges are meant where any of its numbers is written with a decimal point or
-is 0 (or less). Source: the PASCAL VOC development kit.
+By the convention of Pascal VOC the numbers are pixels counted from 1, and both ends are inside. A
+box from 1 to W covers W columns. Some tools (labelme, CVAT) write edges counted from 0 instead. The
+file shows which: the numbers are edges if any of them has a decimal point or is 0 or negative.
+
+Source: the PASCAL VOC development kit.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows VOC's elements and not those of LabelMe (web)."""
+    """Tell whether the beginning of a file shows VOC's elements, not those of LabelMe (web)."""
     seen = _xml.sketch_paths(head)
     return "annotation" in seen and bool(
         seen & {"annotation/object/bndbox", "annotation/size", "annotation/segmented"}
@@ -30,10 +31,10 @@ def recognise(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
-    """Yield the one Annotation of a file; an object without a box is an error.
+    """Yield the one Annotation of a file. An object without a box is an error.
 
-    images: folder in which the size is looked up where the file does not state it (an old habit
-    is 0). Raises UserError, with file, object and field, for what cannot be read.
+    images: the folder in which the size is looked up if the file does not state it, or states 0.
+    Raises UserError, with file, object and field, for anything that cannot be read.
     """
     root = _xml.read_file(path)
     if root.tag != "annotation":

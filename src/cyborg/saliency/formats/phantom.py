@@ -1,8 +1,8 @@
 """Phantom: one JSON file per source, several annotators per image, polygons in pixels.
 
-Written by cyborg/phantom/draw.py and described in docs/phantom.md. Points are pixels, x before y,
-from the upper left corner of the image. Every polygon is one region; its label is the part of the
-face. `truth` (what the generator did) is not read: it is no human's knowledge.
+cyborg/phantom/draw.py writes it, and docs/phantom.md describes it. Points are pixels, x before y,
+from the upper left corner of the image. Every polygon is one region, and its label is the part of
+the face. `truth` is not read: it records the work of the generator, which no human knows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cyborg.saliency.formats._json import Node
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether a file is of this format, told by the key `format` in its first bytes `head`."""
+    """Tell whether the key `format` in the first bytes names this format."""
     return path.suffix.lower() == ".json" and bool(re.search(rb'"format":\s*"phantom"', head))
 
 
@@ -41,12 +41,12 @@ def _read_images(root: Node) -> Iterator[Annotation]:
     if root.get("format").value != "phantom":
         raise root.make_error(
             "is not a phantom annotation file",
-            hint='its first key is "format": "phantom"; see docs/phantom.md',
+            hint='its first key is "format": "phantom" (see docs/phantom.md)',
         )
     if root.get("version").value != 1:
         raise root.make_error(
             f"version {_limits.quote_value(root.get('version').value)} is not known",
-            hint="this program reads version 1; draw the phantoms again",
+            hint="this program reads version 1: draw the phantoms again",
         )
     for image in root.get("images").elements():
         file = image.get("file")

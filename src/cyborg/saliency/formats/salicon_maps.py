@@ -1,7 +1,7 @@
-"""SALICON results: ready-made maps as base64 PNG inside one JSON file, keyed by image number.
+"""SALICON results: ready-made maps as base64 pictures in one JSON file, by number of the image.
 
-A list of records `image_id`, `saliency_map` (grey, 8 or 16 bit; full scale is 1). The number is
-the image's name. Source: NUS-VIP/salicon-api, results format.
+The file is a list of records with `image_id` and `saliency_map` (grey, 8 or 16 bits, full scale is
+1). The number is the name of the image. Source: NUS-VIP/salicon-api, results format.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FULL = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows a list of maps."""
+    """Tell whether the beginning of a file shows a list of maps."""
     return _json.sketch_keys(head).has_path("[]", "saliency_map")
 
 

@@ -1,7 +1,8 @@
 """VGG Image Annotator 1 and 2: exported JSON, project and CSV.
 
-The files state no image size, so that `size` is None; shapes are in pixels all the same. An image
+The files state no size of the image, so `size` is None. Shapes are in pixels all the same. An image
 without regions is an annotation with nothing marked. Regions that the file holds twice stay two.
+
 Source: the VGG Image Annotator (via-1.0.x, via-2.0.x) and its exports.
 """
 
@@ -20,13 +21,13 @@ from cyborg.saliency.formats._example import Example
 from cyborg.saliency.formats._json import Node
 
 _COLUMNS = {"filename", "region_shape_attributes"}
-# The bare word that some versions write in place of a value; texts are matched first, and kept.
+# The bare word that some versions write instead of a value. Texts match first, and are kept.
 _UNDEFINED = re.compile(r'("(?:[^"\\]|\\.)*")|\bundefined\b')
 _LABELS = ("label", "labels", "class", "category", "type", "name")
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether the beginning of a file shows VIA's keys or columns."""
+    """Tell whether the beginning of a file shows VIA's keys or columns."""
     seen = _json.sketch_keys(head)
     if seen.paths:
         return (
@@ -49,8 +50,8 @@ def _is_version_3(seen: _json.Sketch) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield an Annotation per image, in the order of the file.
 
-    images: not needed. Raises UserError, with the file, the image's key or the line, and the
-    field, for what cannot be read.
+    images: not needed. Raises UserError for anything that cannot be read. It names the file, the
+    key of the image or the line, and the field.
     """
     with_start = _limits.read_bytes(path)[:4096].lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
     if with_start[:1] in (b"{", b"["):
@@ -65,7 +66,7 @@ def _read_json(path: Path) -> Iterator[Annotation]:
         raise UserError(
             "is a project of VIA 3",
             where=path,
-            hint="exports of VIA 1 and 2 are read; VIA 3 exports COCO",
+            hint="export COCO from VIA 3: it is read, as are exports of VIA 1 and 2",
         )
     if root.has_key("_via_img_metadata"):
         root = root.get("_via_img_metadata")
@@ -96,7 +97,7 @@ def _read_csv(path: Path) -> Iterator[Annotation]:
 
 
 def _parse_cell(text: str, path: Path, place: str) -> Node:
-    """The JSON in a cell of the table, with the bare word `undefined` read as null."""
+    """Return the JSON in a cell of the table. The bare word `undefined` is read as null."""
     text = _UNDEFINED.sub(lambda match: match[1] or "null", text.strip() or "{}")
     return _json.parse_bytes(text.encode("utf-8", "replace"), path, place.removeprefix(f"{path}:"))
 
@@ -110,9 +111,10 @@ def _make_region(node: Node, label: str) -> Region:
 
 
 def _read_label(node: Node) -> str:
-    """The region's category: its one attribute, or among several the first of the usual names.
+    """Return the category of a region.
 
-    A choice of several (`{"a": true, "b": false}`) is the first that is true.
+    It is the region's one attribute, or among several the first of the usual names. A choice of
+    several (`{"a": true, "b": false}`) is the first that is true.
     """
     if not isinstance(node.value, dict) or not node.value:
         return ""

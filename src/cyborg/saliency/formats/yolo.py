@@ -1,10 +1,11 @@
 """YOLO: one text file per image, boxes (`class x y width height`) or polygons (`class x y x y …`).
 
-All positions are shares of the image's width and height, and the file states neither these nor
-the image's name: the image is the one with the file's own name in the folder of the images. An
-empty file is an annotation with nothing marked. Names of the classes are read from `classes.txt`,
-`obj.names` or `data.yaml` beside the file or one folder up, else the class's number is the label.
-A line with one number more than a box or polygon ends with a model's confidence, not read.
+All positions are shares of the width and height of the image. The file states neither these nor the
+name of the image: it is the image of the same name in the folder of the images. An empty file is an
+annotation with nothing marked. `classes.txt`, `obj.names` or `data.yaml` beside the file or one
+folder up names the classes. Without it, the number of the class is the label. If a line has one
+number more than a box or polygon, it ends with a model's confidence, which is not read.
+
 Source: the formats of Darknet and Ultralytics YOLO.
 """
 
@@ -27,7 +28,7 @@ from cyborg.saliency.names import IMAGE_SUFFIXES
 
 _NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+" + _NUMBER + rb"){4,}\s*")
-# Tools write up to some thousandths beyond the border; more is another unit.
+# Tools write up to some thousandths beyond the border. More is another unit.
 _LOW, _HIGH = -0.1, 1.1
 # Text files that hold no labels, and other files that belong to a data set.
 _LISTS = {"classes.txt", "labels.txt", "train.txt", "val.txt", "valid.txt", "test.txt"}
@@ -35,10 +36,10 @@ _SIDE = {".txt", ".names", ".data", ".yaml", ".yml", ".cache"}
 
 
 def recognise(path: Path, head: bytes) -> bool:
-    """Whether every line is a class and four or more numbers; or an empty .txt file.
+    """Tell whether every line is a class and four or more numbers, or a .txt file is empty.
 
-    A folder counts where its text files are all of this kind, class names and image lists aside,
-    and nothing else than images and YOLO's own side files lies in it.
+    A folder is YOLO if all its text files are, besides class names and lists of images, and if it
+    holds nothing but images and YOLO's own side files.
     """
     if path.is_dir():
         files = _list_files(path)
@@ -62,7 +63,7 @@ def _is_label_file(file: Path) -> bool:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """The label files of a folder and its sub-folders."""
+    """Return the label files of a folder and its sub-folders."""
     return sorted(
         file
         for file in folder.rglob("*.txt")
@@ -79,10 +80,10 @@ def _holds_only_known_files(folder: Path) -> bool:
 
 
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
-    """Yield the one Annotation of a file, or those of a folder's files, sorted.
+    """Yield the one Annotation of a file, or those of the files of a folder, sorted.
 
-    images: folder of the images; it is needed, for shares become pixels by the image's size.
-    Raises UserError without it, and with the file and line for what cannot be read.
+    images: the folder of the images. It is needed, because shares become pixels by the size of the
+    image. Raises UserError without it, and, with file and line, for anything that cannot be read.
     """
     if path.is_dir():
         for file in _list_files(path):
