@@ -26,13 +26,18 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_closure_follows_imports_in_functions_and_not_those_for_type_checkers(package: Path):
-    assert list(collect_modules(["cyborg.a"], package)) == ["cyborg", "cyborg.a", "cyborg.b"]
+    assert list(collect_modules(["cyborg.a"], package)) == ["cyborg.a", "cyborg.b"]
     assert list(collect_modules(["cyborg.d"], package)) == [
-        "cyborg",
         "cyborg.a",
         "cyborg.b",
         "cyborg.d",
     ]
+
+
+def test_the_list_of_public_names_is_no_part_of_the_code_of_a_cell(package: Path):
+    before = hash_code(["cyborg.a"], package)
+    (package / "__init__.py").write_text("__all__ = ['f']\n")
+    assert hash_code(["cyborg.a"], package) == before
 
 
 def test_a_start_that_is_not_there_is_an_error(package: Path):

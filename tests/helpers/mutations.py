@@ -1,4 +1,4 @@
-"""Changes of files that try readers: of bytes and tokens, and of values with the syntax kept."""
+"""Change files to try readers: bytes and tokens, and values whose syntax is kept."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ TEXTS = [
 
 def mutate(data: bytes, random: Random) -> bytes:
     """Change a file's bytes and tokens, which mostly breaks it, or its values, which does not."""
-    changes = (_bytes, _token) if random.random() < 0.3 else (_value,)
+    changes = (change_bytes, change_token) if random.random() < 0.3 else (change_value,)
     for _ in range(random.randint(1, 4)):
         data = random.choice(changes)(data, random)
     return data
 
 
-def _bytes(data: bytes, random: Random) -> bytes:
+def change_bytes(data: bytes, random: Random) -> bytes:
     start = random.randrange(len(data) + 1)
     stop = min(len(data), start + random.choice((1, 1, 2, 8, 64)))
     kind = random.randrange(6)
@@ -78,34 +78,34 @@ def _bytes(data: bytes, random: Random) -> bytes:
     return data[:start] + bytes([flipped]) + data[start + 1 :]
 
 
-def _token(data: bytes, random: Random) -> bytes:
+def change_token(data: bytes, random: Random) -> bytes:
     """Replace a number, word or text."""
     found = list(re.finditer(rb'-?\d+\.?\d*|[A-Za-z_]+|"[^"\n]{0,80}"', data[:20000]))
     if not found:
-        return _bytes(data, random)
+        return change_bytes(data, random)
     token = random.choice(found)
     return data[: token.start()] + random.choice(TEXTS) + data[token.end() :]
 
 
-def _value(data: bytes, random: Random) -> bytes:
+def change_value(data: bytes, random: Random) -> bytes:
     """Change a value and keep the file's syntax: JSON, XML, CSV, PNG; else a token."""
     start = data.lstrip()[:1]
     if start in (b"{", b"["):
-        return _json(data, random)
+        return change_json(data, random)
     if start == b"<":
-        return _xml(data, random)
+        return change_xml(data, random)
     if data.startswith(b"\x89PNG"):
-        return _png(data, random)
+        return change_png(data, random)
     if b"," in data[:200]:
-        return _csv(data, random)
-    return _token(data, random)
+        return change_csv(data, random)
+    return change_token(data, random)
 
 
-def _json(data: bytes, random: Random) -> bytes:
+def change_json(data: bytes, random: Random) -> bytes:
     try:
         root = json.loads(data)
     except (ValueError, RecursionError):
-        return _token(data, random)
+        return change_token(data, random)
     places: list[tuple[Any, Any]] = []
 
     def walk(value: Any) -> None:
@@ -118,7 +118,7 @@ def _json(data: bytes, random: Random) -> bytes:
     if isinstance(root, dict | list):
         walk(root)
     if not places:
-        return _bytes(data, random)
+        return change_bytes(data, random)
     container, key = random.choice(places)
     kind = random.randrange(8)
     if kind == 0:
@@ -131,21 +131,21 @@ def _json(data: bytes, random: Random) -> bytes:
     elif kind == 2 and isinstance(container, list):
         container += [container[key]] * random.choice((1, 3, 20))
     elif kind == 3:  # the value of another place
-        other, where = random.choice(places)
-        container[key] = json.loads(json.dumps(other[where])) if where in other else None
+        other, index = random.choice(places)
+        container[key] = json.loads(json.dumps(other[index])) if index in other else None
     else:
         container[key] = random.choice(NASTY)
     return json.dumps(root).encode("utf-8", "replace")
 
 
-def _xml(data: bytes, random: Random) -> bytes:
+def change_xml(data: bytes, random: Random) -> bytes:
     try:
         root = tree.fromstring(data)
     except tree.ParseError:
-        return _token(data, random)
+        return change_token(data, random)
     elements = [(parent, child) for parent in root.iter() for child in parent]
     if not elements:
-        return _bytes(data, random)
+        return change_bytes(data, random)
     parent, child = random.choice(elements)
     text = random.choice(TEXTS).decode("latin-1").replace("\0", "").replace("\xff", "ÿ")
     kind = random.randrange(6)
@@ -170,32 +170,32 @@ def _xml(data: bytes, random: Random) -> bytes:
     return tree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _csv(data: bytes, random: Random) -> bytes:
+def change_csv(data: bytes, random: Random) -> bytes:
     try:
         rows = list(csv.reader(io.StringIO(data.decode("utf-8"), newline="")))
     except (UnicodeDecodeError, csv.Error):
-        return _token(data, random)
+        return change_token(data, random)
     row = random.choice([row for row in rows if row] or [[""]])
     column = random.randrange(len(row))
     cell = row[column].encode()
-    cell = random.choice(TEXTS) if random.random() < 0.5 else _any(cell, random)
+    cell = random.choice(TEXTS) if random.random() < 0.5 else change_cell(cell, random)
     row[column] = cell.decode("utf-8", "replace")
     buffer = io.StringIO()
     csv.writer(buffer).writerows(rows)
     return buffer.getvalue().encode()
 
 
-def _any(cell: bytes, random: Random) -> bytes:
+def change_cell(cell: bytes, random: Random) -> bytes:
     """A cell may hold JSON or SVG of its own, or a picture."""
     if cell.lstrip()[:1] in (b"{", b"[", b"<"):
-        return _value(cell, random)
+        return change_value(cell, random)
     if cell.startswith(b"data:image/png;base64,"):
         picture = base64.b64decode(cell[22:] + b"==", validate=False)
-        return cell[:22] + base64.b64encode(_png(picture, random))
-    return _token(cell, random)
+        return cell[:22] + base64.b64encode(change_png(picture, random))
+    return change_token(cell, random)
 
 
-def _png(data: bytes, random: Random) -> bytes:
+def change_png(data: bytes, random: Random) -> bytes:
     """Change a chunk of a PNG and mend its checksum, so that decoders read on."""
     chunks, at = [], 8
     while at + 12 <= len(data):
@@ -203,7 +203,7 @@ def _png(data: bytes, random: Random) -> bytes:
         chunks.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
         at += 12 + length
     if not chunks:
-        return _bytes(data, random)
+        return change_bytes(data, random)
     chosen = random.choice((0, 0, random.randrange(len(chunks))))
     kind, content = chunks[chosen]
     if kind == b"IDAT" and random.random() < 0.7:
@@ -212,7 +212,7 @@ def _png(data: bytes, random: Random) -> bytes:
             pixels[random.randrange(len(pixels))] = random.randrange(256)
             content = zlib.compress(bytes(pixels))
         except (zlib.error, ValueError):
-            content = _bytes(content, random)
+            content = change_bytes(content, random)
     elif content:
         place = random.randrange(len(content))
         value = bytes([random.choice((0, 1, 2, 3, 4, 6, 8, 16, 127, 255))])

@@ -27,10 +27,11 @@ def collect_modules(starts: Iterable[str], package: Path = PACKAGE) -> dict[str,
 
     Imports inside functions count, imports for type checkers alone do not. Members of a family
     are imported by name while the program runs, which this function cannot see: name them in
-    `starts`. Raises ModuleNotFoundError if a start is not a module of the package.
+    `starts`. The top `__init__` is left out. It only lists the public names, which are imported
+    when they are used. Raises ModuleNotFoundError if a start is not a module of the package.
 
     >>> sorted(collect_modules(["cyborg.common.errors"]))
-    ['cyborg', 'cyborg.common', 'cyborg.common.errors']
+    ['cyborg.common', 'cyborg.common.errors']
     """
     found: dict[str, Path] = {}
     waiting = list(starts)
@@ -39,7 +40,7 @@ def collect_modules(starts: Iterable[str], package: Path = PACKAGE) -> dict[str,
     while waiting:
         name = waiting.pop()
         path = find_file(name, package)
-        if name in found or path is None:
+        if name in found or path is None or name == package.name:
             continue
         found[name] = path
         waiting += list_imports(path, name)
