@@ -8,7 +8,7 @@ import numpy as np
 def standardize_rows(rows: np.ndarray, least_length: float = 0.0) -> np.ndarray:
     """Return rows [N,P] with mean zero and length one, so that dot products are correlations.
 
-    rows: float32 or float64; the result has the same type, while sums are taken in float64.
+    rows: float32 or float64. The result has the same type. Sums are taken in float64.
     least_length: a row is called constant, and becomes NaN, if its Euclidean length after the mean
         was subtracted is at most this. Rounding leaves a constant row a length above zero.
 

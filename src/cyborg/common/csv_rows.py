@@ -107,7 +107,7 @@ def parse_csv_rows(text: str, file: str, delimiters: str = ",") -> Iterator[CsvR
 
 
 def read_csv_table(path: Path, file: str | None = None, delimiters: str = ",") -> CsvTable:
-    """Read the header of a CSV file; the rows below it are read on demand.
+    """Read the header of a CSV file. The rows below it are read on demand.
 
     A file without rows has an empty header. Parameters and errors are those of `read_csv_rows`.
     """
@@ -125,7 +125,7 @@ def check_columns(
     """Check that a header has all required columns, each once, and no unknown column.
 
     known: the columns that may occur. By default there may be any others.
-    hint_if_missing: says what to do about a missing column. By default the hint is the nearest
+    hint_if_missing: advice about a missing column. By default the hint is the nearest
     name in the header.
 
     Raises UserErrors with every mistake of the header.

@@ -1,4 +1,4 @@
-"""Define the errors that tell users what is wrong, where it is, and what to do about it."""
+"""Define errors for people: the mistake, its place, and advice."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def rank_scores(scores: np.ndarray) -> np.ndarray:
 
 
 def compute_auc(scores: np.ndarray, positives: np.ndarray) -> float:
-    """Return the probability that a positive scores above a negative (0..1); a tie counts half.
+    """Return the probability that a positive scores above a negative (0..1). A tie counts half.
 
     scores: finite numbers [N]. positives: bool [N].
     This is the Mann-Whitney statistic divided by the m·n pairs, and equals the trapezoidal area

@@ -2,7 +2,7 @@
 
 A family is a kind of part that users add to: losses, controls, annotation formats, and so on
 (`cyborg.common.families` lists them). Each member module ends with one constant, a record that
-says what the member offers. Adding a member is adding a file. Members are imported when they are
+describes the member. Adding a member is adding a file. Members are imported when they are
 asked for, so a cell imports and depends on the members that it runs, and on no others.
 """
 
@@ -24,7 +24,7 @@ Member = TypeVar("Member")
 class Family(Generic[Member]):
     """A family of members of one type.
 
-    noun: what a member is called in messages, with its article, such as `a loss`.
+    noun: the name of a member in messages, with its article, such as `a loss`.
     package: dotted name of the folder, such as `cyborg.losses`.
     constant: name of the record at the end of each member's module, such as `LOSS`.
     """

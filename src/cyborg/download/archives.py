@@ -118,7 +118,7 @@ def _read_head(path: Path) -> bytes:
 
 
 def _explain_no_archive(path: Path) -> UserError:
-    """Say what a file is that should be an archive. The file itself is left alone."""
+    """Describe a file that should be an archive. The file itself is left alone."""
     head = _read_head(path)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if not head:

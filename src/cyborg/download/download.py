@@ -39,8 +39,8 @@ def download(experiment: Experiment, root: Path = Path(), only: list[str] | None
     """Make the images of every source in use available, and write data/images.parquet.
 
     Reads the catalogue, data/raw and data/checksums.csv. Writes data/fetched, data/checksums.csv
-    and, at the end, data/images.parquet (docs/formats.md#images). Keeps what is complete and
-    resumes what was interrupted. Never changes anything below data/raw.
+    and, at the end, data/images.parquet (docs/formats.md#images). Keeps complete folders and
+    resumes interrupted ones. Never changes anything below data/raw.
 
     only: names of sources to fetch or draw, in use or not. Then nothing is indexed, and the
     number of images of each is printed.
@@ -314,7 +314,7 @@ def _is_complete(source: Source, root: Path) -> bool:
 
 
 def _read_stamp(path: Path) -> dict[str, Any]:
-    """Return what a complete folder of data/fetched was made from, {} if it is not complete."""
+    """Return the origin of a complete folder of data/fetched, or {} if it is not complete."""
     try:
         stamp = read_json(path)
     except UserError:

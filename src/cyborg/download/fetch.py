@@ -222,7 +222,7 @@ def _read_validator(response: requests.Response) -> str:
 def _save_body(
     response: requests.Response, url: str, part: Path, start: int, total: int | None
 ) -> None:
-    """Write the body to `part`, after noting what is needed to continue it later."""
+    """Write the body to `part`, after noting the facts that continue it later."""
     notes = {"url": url, "validator": _read_validator(response), "total": total}
     write_json(_notes_path(part), notes)
     with (
