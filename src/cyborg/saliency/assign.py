@@ -20,7 +20,9 @@ from cyborg.saliency.annotated import (
     require_judgements,
 )
 from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.left_out import report_left_out
 from cyborg.saliency.match import Candidate, ImageMatcher
+from cyborg.saliency.positions import check_gaze
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,24 @@ def assign_file(
     image_of = ImageMatcher(candidates, checksums).match_names(by_name, str(path))
     strangers = sorted(by_name.keys() - image_of.keys())
     _report_strangers(path, sources, {known[i].source for i in image_of.values()}, strangers)
+    # The check stage reports images with a problem. They have no size to compare with.
+    used = [
+        (name, known[image])
+        for name, image in sorted(image_of.items(), key=lambda pair: pair[1])
+        if not known[image].problem
+    ]
+    check_gaze(
+        ((one, (row.width, row.height)) for name, row in used for one in by_name[name]),
+        recipe,
+        path,
+    )
     found = []
-    for name, image in sorted(image_of.items(), key=lambda pair: pair[1]):
-        row = known[image]
-        if row.problem:  # the check stage reports it, and it has no size to compare with
-            continue
+    for name, row in used:
         size = (row.width, row.height)
         fitted = fit_annotations(by_name[name], size, recipe, path)
         judged = tuple(_judge_decision(annotation, row.label) for annotation in fitted)
-        found.append((row, AnnotatedImage(image, root / row.file, size, judged)))
+        found.append((row, AnnotatedImage(row.image, root / row.file, size, judged)))
+    report_left_out((one for _, image in found for one in image.annotations), path, recipe.strict)
     require_judgements(
         (annotation for _, image in found for annotation in image.annotations),
         recipe,
