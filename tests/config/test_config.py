@@ -94,7 +94,7 @@ def test_every_key_of_the_shipped_file_is_commented_where_it_first_stands():
         beside = "#" in line or (number and lines[number - 1].lstrip().startswith("#"))
         section = line.rstrip().endswith(":")  # its keys carry the comments
         assert beside or section, f"line {number + 1} has no comment: {line}"
-    assert {"alpha", "epochs", "training_sets", "frozen"} <= seen
+    assert {"alpha", "epochs", "training_sets", "sites"} <= seen
 
 
 def keys(values: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

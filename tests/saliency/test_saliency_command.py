@@ -163,17 +163,49 @@ def test_file_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_link_in_out_is_replaced_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_in_out_is_neither_followed_nor_replaced(tmp_path: Path, dangling: bool) -> None:
     victim = tmp_path / "victim"
-    victim.write_text("mine")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/a.png").symlink_to(victim)
-    assert (
-        run_saliency(write_json(tmp_path / "export", make_coco("a.jpg")), "--out", tmp_path / "out")
-        == 0
-    )
-    assert victim.read_text() == "mine"
-    assert not (tmp_path / "out/a.png").is_symlink()
+    if not dangling:
+        victim.write_text("mine")
+    link = tmp_path / "out/a.png"
+    link.parent.mkdir()
+    link.symlink_to(victim)
+    export = write_json(tmp_path / "export", make_coco("a.jpg"))
+    assert run_saliency(export, "--out", link.parent) == 2
+    assert link.is_symlink()
+    assert victim.exists() != dangling
+    assert dangling or victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["folder of pictures", "beside earlier maps"])
+def test_a_file_that_is_not_of_the_command_is_never_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own: bool
+) -> None:
+    """The folder of the pictures as OUT would lose them: each map has a picture's name."""
+    folder = tmp_path / "pictures"
+    export = write_json(tmp_path / "export", make_coco("a.png"))
+    if own:  # maps of another image, written by an earlier call
+        earlier = write_json(tmp_path / "earlier", make_coco("b.png"))
+        assert run_saliency(earlier, "--out", folder) == 0
+    picture = write_image(folder / "a.png")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert run_saliency(export, "--images", folder, "--out", folder) == 2
+    assert "`a.png` stands there" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert picture.is_file()
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "preview.jpg"])
+def test_a_summary_or_preview_of_others_is_never_replaced(tmp_path: Path, name: str) -> None:
+    export = write_json(tmp_path / "export", make_coco("a.png"))
+    images = write_image(tmp_path / "images/a.png").parent
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine\n")
+    assert run_saliency(export, "--images", images, "--out", out, "--preview") == 2
+    assert (out / name).read_text() == "mine\n"
+    assert list_files(out) == [name]
 
 
 def test_failure_leaves_earlier_maps(tmp_path: Path) -> None:

@@ -141,6 +141,10 @@ class MapRecipe(Parameters):
         description="refuse files with parts that no map can show, which are otherwise left out "
         "and counted",
     )
+    on_absent: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="if annotations name an image that is in none of the folders they are for",
+    )
     gaze: GazeRecipe = Field(GazeRecipe(), description="how recorded gaze becomes a map")
 
     @model_validator(mode="after")

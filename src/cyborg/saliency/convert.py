@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -52,11 +53,14 @@ def convert_annotations(
     Maps are uint8 of the image's size, 0..255, and black if nothing was marked. Images with equal
     stems are told apart by their whole names (`a/1.jpg` becomes `a_1.jpg.png`), with a note.
     preview: also write OUT/preview.jpg. Files are written complete or not at all, and nowhere
-    else than in OUT. Raises UserError as the readers, `gather_images` and `render_map` do.
+    else than in OUT. A file in OUT is replaced only if OUT/summary.csv says that it is a map of an
+    earlier call. Raises UserError if another file stands there, and as the readers,
+    `gather_images` and `render_map` do.
     """
     recipe = (recipe or MapRecipe()).model_copy(update={"format": format})
     pictures = gather_images(input, images, format, recipe)
     names = choose_file_names(pictures, input)
+    _refuse_others_files(out, [*names, SUMMARY, *([PREVIEW] if preview else [])])
     try:
         out.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".part.", dir=out))
@@ -122,6 +126,30 @@ def choose_file_names(pictures: list[AnnotatedImage], location: Path) -> list[st
             hint="rename one of them",
         )
     return names
+
+
+def _refuse_others_files(out: Path, names: list[str]) -> None:
+    """Raise UserError if writing `names` into OUT would replace a file that is not of this command.
+
+    The summary of an earlier call lists the images whose maps are in OUT.
+    """
+    listed: set[str] = set()
+    try:
+        with open(out / SUMMARY, encoding="utf-8", newline="") as handle:
+            table = csv.DictReader(handle)
+            if table.fieldnames == [field.name for field in fields(SummaryRow)]:
+                images = [row["image"] for row in table]
+                listed = {SUMMARY, PREVIEW, *(f"{Path(image).stem}.png" for image in images)}
+                listed |= {f"{join_folders(image)}.png" for image in images}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        pass  # no summary, or not one of ours
+    for name in names:
+        if name not in listed and os.path.lexists(out / name):
+            raise UserError(
+                f"the file `{name}` stands there, and this command did not write it",
+                where=out,
+                hint="give --out a new or an empty folder",
+            )
 
 
 def _format_csv(rows: list[SummaryRow]) -> str:
