@@ -69,7 +69,7 @@ def test_cells_run_without_a_folder_for_temporary_files(tmp_path: Path):
     assert "1 cells run" in run(tmp_path, "-c", RUN, TMPDIR=str(tmp_path / "absent"))
 
 
-@pytest.mark.parametrize("name", ['it\'s "a" b', "[x] {y} $HOME", "Äpfel 漢字", "a;b&c #1 %s"])
+@pytest.mark.parametrize("name", ['it\'s "a" b', "[x] (y) $HOME", "Äpfel 漢字", "a;b&c #1 %s"])
 def test_cells_run_in_a_folder_of_any_name(tmp_path: Path, name: str):
     """The interpreter lies in the folder too, as `make setup` puts it there."""
     root = make_project(tmp_path / name)
