@@ -280,7 +280,8 @@ def _is_map(file: Path, alone: bool) -> bool:
         return False
     kinds = np.unique(pixels)
     if alone:
-        return bool(kinds.size > 2 and kinds[0] == 0 and kinds[-1] < len(PARTS))
+        small = kinds.size > 2 and kinds[0] == 0 and kinds[-1] < len(PARTS)
+        return bool(small) and not _is_smooth(pixels, len(kinds))
     numbers = kinds[kinds != _BORDER]
     small = not len(numbers) or numbers[-1] < len(PARTS)
     # White alone is a mask of black and white.
