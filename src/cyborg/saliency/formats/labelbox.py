@@ -1,6 +1,6 @@
 """Labelbox: JSON exports of version 1 (a list of labels) and 2 (one data row per line).
 
-An object whose only geometry is a mask behind a web address is left out with a warning, because
+An object whose only geometry is a mask behind a web address is left out and counted, because
 nothing is fetched. Version 2 states the size of the image, version 1 does not.
 
 Source: Labelbox's export specification.
@@ -8,7 +8,6 @@ Source: Labelbox's export specification.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,10 +66,13 @@ def _read_version_1(record: Node, images: Path | None) -> Annotation:
     name = _limits.check_name(external.as_label(), external.location)
     said = record.get("Label")
     regions: list[Region] = []
+    left_out: list[str] = []
     # A label that was skipped or is empty is written as {} or as text.
     if isinstance(said.value, dict) and not said.get("objects").is_missing:
         regions = [
-            region for node in said.get("objects").elements() for region in _read_region(node)
+            region
+            for node in said.get("objects").elements()
+            for region in _read_region(node, left_out)
         ]
     seconds = record.get("Seconds to Label")
     return Annotation(
@@ -79,6 +81,7 @@ def _read_version_1(record: Node, images: Path | None) -> Annotation:
         regions=tuple(regions),
         annotator=record.get("Created By").as_label(),
         seconds=float("nan") if seconds.is_missing else seconds.as_number(0, 1e12),
+        left_out=tuple(left_out),
     )
 
 
@@ -100,27 +103,31 @@ def _read_version_2(record: Node, images: Path | None) -> Iterator[Annotation]:
             annotations = label.get("annotations")
             objects = None if annotations.is_missing else annotations.get("objects")
             nodes = [] if objects is None or objects.is_missing else list(objects.elements())
+            left_out: list[str] = []
+            regions = [region for node in nodes for region in _read_region(node, left_out)]
             yield Annotation(
                 image=name,
                 size=size,
-                regions=tuple(region for node in nodes for region in _read_region(node)),
+                regions=tuple(regions),
                 annotator="" if details.is_missing else details.get("created_by").as_label(),
                 seconds=float("nan")
                 if seconds is None or seconds.is_missing
                 else seconds.as_number(0, 1e12),
+                left_out=tuple(left_out),
             )
 
 
-def _read_region(node: Node) -> Iterator[Region]:
-    """Yield the region of an object. A mask that would have to be fetched gives none."""
+def _read_region(node: Node, left_out: list[str]) -> Iterator[Region]:
+    """Yield the region of an object. A mask that would have to be fetched gives none.
+
+    left_out: the reason is then appended to it.
+    """
     label = node.get("name", "title", "value").as_label()
     found = _read_shape(node, label)
     if found is not None:
         yield Region((found,), label)
     elif any(node.has_key(key) for key in _URLS):
-        warnings.warn(
-            f"{node.location}: a mask that is stored behind a web address is left out", stacklevel=2
-        )
+        left_out.append("mask behind a web address")
     else:
         raise UserError(
             "has no geometry that is known",
@@ -176,6 +183,6 @@ FORMAT = Format(
     tools="Labelbox export 1 (JSON) and export 2 (NDJSON)",
     reads="Polygons and boxes. Lines and points have no area. Also annotator and time.",
     size="Stated in export 2, looked up for export 1.",
-    skips="Skipped labels, answers, and masks behind a web address (with a warning).",
+    skips="Skipped labels, answers, and masks behind a web address.",
     refuses="An object without geometry.",
 )
