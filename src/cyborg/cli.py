@@ -8,9 +8,13 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyborg.common.errors import UserError
 from cyborg.common.packages import explain_missing_package
+
+if TYPE_CHECKING:
+    from cyborg.config.experiment import Experiment
 
 Action = Callable[[argparse.Namespace], None]
 """Runs a subcommand with its parsed options."""
@@ -194,8 +198,41 @@ def print_params(options: argparse.Namespace) -> None:
 
     from cyborg.config.load import load_experiment
 
-    values = load_experiment(options.params).model_dump(mode="json")
+    experiment = load_experiment(options.params)
+    check_before_data(experiment, options.params)
+    values = experiment.model_dump(mode="json")
     print(yaml.safe_dump(values, sort_keys=False), end="")
+
+
+def check_before_data(experiment: Experiment, path: Path) -> None:
+    """Check all that can be known before data is touched, besides the file of the experiment.
+
+    These are the keys that dvc.yaml depends on, the rows of the catalogue and the names of the
+    networks. timm, which takes seconds, is imported only for names that this project does not know.
+    Raises UserErrors with all mistakes.
+    """
+    from cyborg.catalogue.sources import find_used_sources
+    from cyborg.common.errors import UserErrors
+    from cyborg.config.load import find_missing_keys
+    from cyborg.config.parameter_file import ParameterFile
+    from cyborg.models.architectures import find_network
+
+    file = ParameterFile.read(path)
+    found = list(find_missing_keys(file, Path("dvc.yaml")))
+    for name, row in experiment.architectures.items():
+        try:
+            find_network(row.network or name)
+        except UserError as error:
+            location = error.where or file.locate("architectures", name)
+            found.append(UserError(error.what, where=location, hint=error.hint))
+    try:
+        find_used_sources(experiment)
+    except UserErrors as error:
+        found += error.mistakes
+    except UserError as error:
+        found.append(error)
+    if found:
+        raise UserErrors(found)
 
 
 def print_sources(options: argparse.Namespace) -> None:
