@@ -298,7 +298,7 @@ FORMAT = Format(
         "COCO instances, stuff and results, SA-1B, and COCO exports of CVAT, VIA and others (JSON)"
     ),
     reads="Polygons of several parts, compressed and uncompressed run lengths, and boxes.",
-    size="Stated. In results only masks state it, else it is looked up.",
+    size="Stated. In results, only masks state it. For other shapes it is looked up.",
     skips="Key points and captions. `iscrowd` changes nothing.",
     refuses=(
         "A region without segmentation and box, a region of an image or category that the file "
