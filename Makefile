@@ -8,6 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: repro test quick exhaustive docs setup lint lock clean
 repro: setup
 	@touch .venv/.repro
+	@cyborg repair
 	dvc repro
 	@# If the report ran just now, it has printed its table already.
 	@[ results/auc.md -nt .venv/.repro ] || cyborg show

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -49,3 +50,18 @@ def test_help_imports_no_large_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_it_prints_on_any_encoding(tmp_path: Path, encoding: str):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/auc.md").write_text("| Größe | 0.9 ± 0.1 → 漢字 |\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "cyborg", "show"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0.9" in done.stdout.decode(encoding)
+    assert "?" in done.stdout.decode(encoding)

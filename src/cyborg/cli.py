@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     The code is 0 for success, 2 for an error the user can fix, and 130 for an interruption.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    accept_all_letters()
     parser = create_parser(arguments)
     options = parser.parse_args(arguments)
     try:
@@ -60,6 +62,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `cyborg show | head`
         return 0
     return 0
+
+
+def accept_all_letters() -> None:
+    """Print `?` for letters that the encoding of the output lacks, instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def find_version() -> str:
@@ -109,6 +118,7 @@ def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
     add_params_option(params)
     sources = add("sources", "list the data sets and their state on this machine", print_sources)
     add_params_option(sources)
+    add("repair", "remove what a killed run left in the way of `dvc repro`", repair_files)
     add("show", "print the AUC table of the last report", print_auc_table)
     power = add(
         "power", "estimate the runs and images needed to detect a difference in AUC", print_power
@@ -199,6 +209,16 @@ def print_sources(options: argparse.Namespace) -> None:
     from cyborg.config.load import load_experiment
 
     print(format_listing(load_experiment(options.params), Path()))
+
+
+def repair_files(options: argparse.Namespace) -> None:
+    """Repair the files of DVC that block a run, and print what was done."""
+    from cyborg.common.packages import check_packages
+    from cyborg.grid.repair import repair_project
+
+    check_packages("dvc")
+    for sentence in repair_project():
+        print(f"repair: {sentence}", file=sys.stderr)
 
 
 def print_auc_table(options: argparse.Namespace) -> None:

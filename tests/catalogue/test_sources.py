@@ -14,6 +14,7 @@ from cyborg.catalogue.rows import COLUMNS, check_row
 from cyborg.catalogue.sources import find_used_sources, read_catalogue
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.config.experiment import Experiment
+from cyborg.config.load import load_experiment
 from paths import REPOSITORY
 
 ROW = {
@@ -302,6 +303,31 @@ def test_what_does_not_fit_an_experiment(
     (found,) = complaints(tmp_path, experiment(training, test))
     assert found.where == where
     assert text in found.text()
+
+
+@pytest.mark.parametrize("role", ["test", "any"])
+def test_a_generator_that_is_kept_for_testing_must_not_be_trained_on(
+    tmp_path: Path, role: str
+) -> None:
+    """One of several generators of a source counts, and the role `any` promises nothing."""
+    fake = ROW | {"label": "synthetic", "generator": "srefi stylegan2", "path": "data/raw/f"}
+    held = fake | {"name": "held", "generator": "stylegan2", "role": role, "path": "data/raw/h"}
+    write(tmp_path, ROW | {"name": "real"}, fake | {"name": "fake"}, held)
+    wanted = experiment(["real", "fake"], ["real", "held"])
+    if role == "any":
+        assert set(find_used_sources(wanted, tmp_path)) == {"real", "fake", "held"}
+        return
+    (found,) = complaints(tmp_path, wanted)
+    assert found.what == "generator `stylegan2` of the test source `held` is trained on: fake"
+
+
+SHIPPED = [REPOSITORY / "params.yaml", *sorted((REPOSITORY / "params").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_the_catalogue_fits_every_shipped_experiment(path: Path) -> None:
+    wanted = load_experiment(path)
+    assert sorted(find_used_sources(wanted, REPOSITORY)) == wanted.data.list_sources()
 
 
 def test_a_label_that_is_no_class(tmp_path: Path) -> None:

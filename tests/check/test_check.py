@@ -183,6 +183,16 @@ def test_broken_images_are_named(data: Data) -> None:
     assert "12 images cannot be used. The first 10 are above" in text
 
 
+def test_files_of_dvc_in_a_data_set_are_named(data: Data) -> None:
+    folder = data.root / "data/raw/set/deep"
+    (folder / ".dvc").mkdir(parents=True)
+    for name in ("dvc.yaml", "dvc.lock", "images.dvc", ".dvcignore", "dvc.yaml.txt"):
+        (folder / name).write_text("")
+    named = {w["where"] for w in data.run()["warnings"] if "of DVC" in w["what"]}
+    names = (".dvc", ".dvcignore", "dvc.lock", "dvc.yaml", "images.dvc")
+    assert named == {f"data/raw/set/deep/{name}" for name in names}
+
+
 def test_a_map_of_another_size_is_named(data: Data) -> None:
     data.maps["width"] = 32
     text = data.refused()

@@ -346,6 +346,22 @@ def test_a_file_that_is_here_but_not_in_use_joins(tmp_path: Path) -> None:
     assert set(found.values()) == {"s/1.png"}
 
 
+def test_sources_that_share_files_share_groups(tmp_path: Path) -> None:
+    """Two rows with one folder, as two lists of one data set: each file is two images."""
+    (tmp_path / "pairs.csv").write_text("a,b\ns/1.png,s/2.png\n")
+    rows = [
+        Member(f"{source}/{k}.png", source, "", "", "", f"s/{k}.png")
+        for source in ("t", "u")
+        for k in (1, 2, 3)
+    ]
+    related = (Related("pairs.csv", ("a", "b")),)
+    found = find_groups(rows, [make("t", path="s", related=related), make("u", path="s")], tmp_path)
+    assert found == {
+        "t/1.png": "t/1.png", "t/2.png": "t/1.png", "t/3.png": "t/3.png",
+        "u/1.png": "t/1.png", "u/2.png": "t/1.png", "u/3.png": "t/3.png",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -112,10 +112,14 @@ def _write_manifest(root: Path, images: int) -> None:
             "label": "bona_fide" if source == "real" else "synthetic",
             "generator": "" if source == "real" else source.removeprefix("made_"),
             "group": name,
-            "split": "test",
+            "split": split,
         }
         for source in ("made_a", "made_b", "made_c", "real")
-        for name in _list_images(source, images)
+        for split, names in (
+            ("test", _list_images(source, images)),
+            ("train", [f"{source}/train.png"] if source in ("made_a", "real") else []),
+        )
+        for name in names
     ]
     (root / "data").mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_parquet(root / "data" / "manifest.parquet", index=False)

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 
 from cyborg.common.errors import UserError
-from cyborg.results import analysis, cells
+from cyborg.results import cells, classes
 from cyborg.results.cells import Results, ScoredSet
 from cyborg.results.report import report
 from fake_results import SETS, build_experiment, write_grid
@@ -110,7 +110,7 @@ def test_classes_by_hand() -> None:
     results = describe_results(
         [0, 0, 2, 2], [[0.6, 0.3, 0.1], [0.3, 0.3, 0.4], [0.3, 0.1, 0.6], [0.1, 0.7, 0.2]]
     )
-    table = analysis.tabulate_classes(results, list(CLASSES)).set_index("class")
+    table = classes.tabulate_classes(results, list(CLASSES)).set_index("class")
     assert table.loc["bona_fide", "auc_mean"] == pytest.approx(3.5 / 4)
     assert table.loc["synthetic", "auc_mean"] == pytest.approx(3 / 4)
     # No image is of the second class, so it has no AUC and is left out of the mean.
@@ -118,7 +118,7 @@ def test_classes_by_hand() -> None:
     assert table.loc["(all)", "auc_mean"] == pytest.approx((3.5 + 3) / 8)
     # The classes that are given: 0, 2, 2, 1.
     assert table["accuracy_mean"].tolist() == pytest.approx([0.5, np.nan, 0.5, 0.5], nan_ok=True)
-    confusion = analysis.tabulate_confusion(results, list(CLASSES))
+    confusion = classes.tabulate_confusion(results, list(CLASSES))
     assert confusion["share_mean"].tolist() == [0.5, 0, 0.5, 0, 0.5, 0.5]
     assert confusion["class"].tolist() == ["bona_fide"] * 3 + ["synthetic"] * 3
 

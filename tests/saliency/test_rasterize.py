@@ -159,13 +159,63 @@ def test_stage_writes_maps_and_index(project: Path, capsys: pytest.CaptureFixtur
     assert table["regions"].tolist() == [2, 1]
     assert table["annotators"].tolist() == [1, 1]
     assert table["sha256"][0] == sha256_file(project / table["file"][0])
-    assert "1 images are not in fakes (the first is `9.jpg`)" in capsys.readouterr().err
+    assert "that are not in fakes: 1 (the first is `9.jpg`)" in capsys.readouterr().err
     assert sorted(p.name for p in (project / "data").iterdir()) == [
         "images.parquet",
         "raw",
         "saliency",
         "sources.csv",
     ]
+
+
+def test_annotations_of_images_that_do_not_exist_are_refused(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project / "data/raw/fakes/a"
+    folder.mkdir(parents=True)
+    for number in (1, 2, 3):
+        (folder / f"{number}.jpg").touch()
+    with pytest.raises(UserError, match=r"not there: 1 \(`9.jpg`\)[\s\S]*on_absent: skip"):
+        rasterize(make_experiment(), project, workers=1)
+    rasterize(make_experiment(human={"on_absent": "skip"}), project, workers=1)
+    assert "not in fakes: 1" in capsys.readouterr().err
+    (folder / "9.jpg").touch()  # it is there, and not in use
+    rasterize(make_experiment(), project, workers=1)
+
+
+def test_annotations_for_sources_that_are_not_in_use_are_no_mistake(project: Path) -> None:
+    catalogue = project / "data/sources.csv"
+    table = pd.read_csv(catalogue, dtype=str, keep_default_na=False)
+    other = table[table["name"] == "fakes"].assign(name="others", path="data/raw/others")
+    pd.concat([table, other]).to_csv(catalogue, index=False)
+    (project / "data/raw/fakes").mkdir()
+    rasterize(make_experiment(), project, workers=1)  # the folder of the others is not here
+    (project / "data/raw/others").mkdir()
+    with pytest.raises(UserError, match="not there: 1"):
+        rasterize(make_experiment(), project, workers=1)
+    for name in ("1.jpg", "2.jpg", "3.jpg", "9.jpg"):
+        (project / "data/raw/others" / name).touch()
+    rasterize(make_experiment(), project, workers=1)
+
+
+def test_two_sources_of_one_folder_share_their_annotations(project: Path) -> None:
+    """Two lists may name the same files, as the published lists do."""
+    catalogue = project / "data/sources.csv"
+    table = pd.read_csv(catalogue, dtype=str, keep_default_na=False)
+    table.loc[table["name"] == "photos", ["path", "annotations"]] = [
+        "data/raw/fakes",
+        "data/raw/regions.json",
+    ]
+    table.to_csv(catalogue, index=False)
+    images = pd.read_parquet(project / "data/images.parquet")
+    again = images[images["source"] == "fakes"].assign(source="photos")
+    again["image"] = again["image"].str.replace("fakes/", "photos/", n=1)
+    images = pd.concat([images[images["source"] == "fakes"], again])
+    images.to_parquet(project / "data/images.parquet", index=False)
+    rasterize(make_experiment(), project, workers=1)
+    found = pd.read_parquet(project / "data/saliency/index.parquet").set_index("image")
+    assert sorted(found.index) == [f"{s}/a/{n}.jpg" for s in ("fakes", "photos") for n in (1, 2)]
+    assert found.loc["fakes/a/1.jpg", "sha256"] == found.loc["photos/a/1.jpg", "sha256"]
 
 
 def test_stage_gives_the_same_bytes_again_and_in_parallel(

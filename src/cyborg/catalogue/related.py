@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from cyborg.catalogue.members import Member
@@ -16,6 +16,7 @@ from cyborg.common.errors import UserError
 def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path) -> dict[str, str]:
     """Return the group of each image: the first name, sorted, of all images joined with it.
 
+    Two sources may share a folder or list the same file: images that are one file belong together.
     Pairs are joined transitively, also through files that are not in use or not here. Two
     composites of one photograph stay together without it. Names in a CSV are relative to its
     folder, to the source's, or to a folder above these.
@@ -23,7 +24,9 @@ def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path
     Raises UserError if a file or column is missing, or a file names no image of its source.
     """
     members, sources = list(members), list(sources)
-    image_of = {member.file: member.image for member in members}
+    images_of: dict[str, list[str]] = {}
+    for member in members:
+        images_of.setdefault(member.file, []).append(member.image)
     parent: dict[str, str] = {}
 
     def find(key: str) -> str:
@@ -40,7 +43,7 @@ def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path
             known = False
             for pair in _read_pairs(related, source, root):
                 first, second = (
-                    _locate_file(text, related, source, root, image_of) for text in pair
+                    _locate_file(text, related, source, root, images_of) for text in pair
                 )
                 known = known or first in own or second in own
                 parent[find(first)] = find(second)
@@ -52,13 +55,10 @@ def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path
                     f"CSV's folder or to {source.path}, or take it out ({source.where}: related)",
                 )
     least: dict[str, str] = {}
-    for file, image in image_of.items():
-        if file in parent:
-            top = find(file)
-            least[top] = min(image, least.get(top, image))
-    return {
-        image: least[find(file)] if file in parent else image for file, image in image_of.items()
-    }
+    for file, images in images_of.items():
+        top = find(file)
+        least[top] = min(*images, least.get(top, images[0]))
+    return {member.image: least[find(member.file)] for member in members}
 
 
 def _read_pairs(related: Related, source: Source, root: Path) -> Iterator[tuple[str, str]]:
@@ -79,13 +79,13 @@ def _read_pairs(related: Related, source: Source, root: Path) -> Iterator[tuple[
 
 
 def _locate_file(
-    text: str, related: Related, source: Source, root: Path, image_of: dict[str, str]
+    text: str, related: Related, source: Source, root: Path, images: Collection[str]
 ) -> str:
     """Return the file, relative to the project, that a name in a CSV stands for.
 
     A name may be relative to the folder of the CSV, to the source's folder, or to any folder above
-    one of these. Images in use come first, then other files. If there is no such file, the name
-    itself serves as a key, so that images that share it are still joined.
+    one of these. The files of images in use (`images`) come first, then others. If there is no such
+    file, the name itself serves as a key, so that images that share it are still joined.
     """
     inside = text.replace("\\", "/").lstrip("/")
     candidates: list[str] = []
@@ -93,7 +93,7 @@ def _locate_file(
         for folder in (start, *start.parents):
             candidates.append(posixpath.normpath(folder / inside))
     for candidate in candidates:
-        if candidate in image_of:
+        if candidate in images:
             return candidate
     for candidate in candidates:
         if not candidate.startswith("..") and (root / candidate).is_file():

@@ -17,6 +17,7 @@ from cyborg.catalogue.rows import (
     read_catalogue_rows,
 )
 from cyborg.common.errors import UserError, UserErrors
+from cyborg.common.generators import find_held_generators_trained_on, find_sources
 from cyborg.common.registry import suggest_name
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, 
     """Return the sources that the experiment's training and test sets name, sorted by name.
 
     Raises UserErrors if a name is not in the catalogue, a source's role or label does not
-    fit the set, or a set lacks a class.
+    fit the set, a set lacks a class, or a generator of a test source is trained on.
     """
     path = root / experiment.data.catalogue
     known = read_catalogue(path)
@@ -113,6 +114,7 @@ def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, 
             found += _check_roles(kind, members, where)
             if len(members) == len(names):
                 found += _check_classes(kind, members, experiment.classes, where)
+    found += _check_generators(experiment, known)
     for source in (known[name] for name in experiment.data.list_sources() if name in known):
         if source.label not in (LISTED, *experiment.classes):
             found.append(
@@ -168,6 +170,19 @@ def _check_roles(kind: str, members: list[Source], where: str) -> list[UserError
         hint = f"take it out, or give it the role `test` ({source.where})"
         found.append(UserError(what, where=where, hint=hint))
     return found
+
+
+def _check_generators(experiment: Experiment, known: dict[str, Source]) -> list[UserError]:
+    """Return a mistake for each generator of a test source that a training set has, too."""
+
+    def find_in(sets: dict[str, list[str]], roles: tuple[str, ...]) -> dict[str, set[str]]:
+        used = {known[name] for names in sets.values() for name in names if name in known}
+        return find_sources((one.generator, one.name) for one in used if one.role in roles)
+
+    return find_held_generators_trained_on(
+        find_in(experiment.data.test_sets, ("test",)),
+        find_in(experiment.data.training_sets, ("train", "validation", "any")),
+    )
 
 
 def _check_classes(

@@ -8,6 +8,7 @@ docs/audit.md explains every check and what to do about its findings.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from cyborg.common.tables import IMAGE_TABLE, MANIFEST_TABLE, MAP_TABLE
 from cyborg.config.experiment import Experiment
 
 RESULTS = Path("results")
+DATA = Path("data")
+# Files that DVC obeys wherever it finds them, besides `*.dvc` (.dvcignore).
+CONTROL_FILES = {"dvc.yaml", "dvc.lock", ".dvcignore"}
 # A class with fewer test images than this gives a warning.
 FEW = 50
 ADVICE = {
@@ -50,6 +54,7 @@ def check(experiment: Experiment, root: Path = Path()) -> None:
     findings = Findings()
     pairs = pd.DataFrame(columns=["a", "b", "distance", "correlation"])
     _check_files(images, findings)
+    _check_control_files(root, findings)
     _check_maps(images, maps, findings)
     _check_classes(experiment, used, findings)
     check_generators(experiment, used, findings)
@@ -75,6 +80,26 @@ def _check_files(images: pd.DataFrame, findings: Findings) -> None:
     ]
     findings.add("images cannot be used", found)
     findings.numbers["images"] = {"indexed": len(images), "broken": len(rows)}
+
+
+def _check_control_files(root: Path, findings: Findings) -> None:
+    """Name the files in data that would control DVC if .dvcignore did not stop them."""
+    found = []
+    for folder, folders, files in os.walk(root / DATA):
+        names = [name for name in files if name in CONTROL_FILES or name.endswith(".dvc")]
+        names += [name for name in folders if name == ".dvc"]
+        found += [Path(folder, name).relative_to(root) for name in names]
+    mistakes = [
+        UserError(
+            "is a folder of DVC, which sees no changes beside it"
+            if path.name == ".dvc"
+            else "is a file of DVC, which has no effect here",
+            where=path,
+            hint="remove it from the data set",
+        )
+        for path in sorted(found)
+    ]
+    findings.add("files of DVC are in the data", mistakes, warn=True)
 
 
 def _check_maps(images: pd.DataFrame, maps: pd.DataFrame, findings: Findings) -> None:

@@ -9,7 +9,13 @@ from typing import Any
 import pandas as pd
 
 from cyborg.common.errors import UserError
-from cyborg.common.tables import MANIFEST_TABLE, list_generators
+from cyborg.common.generators import (
+    TRAINING_PARTS,
+    compare_generators,
+    find_held_generators_trained_on,
+    find_sources,
+)
+from cyborg.common.tables import MANIFEST_TABLE
 from cyborg.config.experiment import Experiment
 from cyborg.split.duplicates import Thumbnails, find_near_duplicates
 
@@ -42,8 +48,8 @@ def group_by_set(experiment: Experiment, used: pd.DataFrame) -> dict[tuple[str, 
     """
     found = {}
     for kind, sets, parts in (
-        ("training_sets", experiment.data.training_sets, ["train", "validation"]),
-        ("test_sets", experiment.data.test_sets, ["test"]),
+        ("training_sets", experiment.data.training_sets, TRAINING_PARTS),
+        ("test_sets", experiment.data.test_sets, ("test",)),
     ):
         for name, sources in sets.items():
             rows = used["source"].isin(sources) & used["split"].isin(parts)
@@ -57,35 +63,18 @@ def check_generators(experiment: Experiment, used: pd.DataFrame, findings: Findi
     It is an error if a generator of a source with the role `test` is trained on.
     """
 
-    def find_sources(rows: pd.DataFrame) -> dict[str, set[str]]:
-        """Return the sources of each generator. A source may have several generators."""
-        found: dict[str, set[str]] = {}
-        for names, source in rows[["generator", "source"]].drop_duplicates().to_numpy():
-            for name in list_generators([names]):
-                found.setdefault(name, set()).add(source)
-        return found
+    def find_in(rows: pd.DataFrame) -> dict[str, set[str]]:
+        pairs = rows[["generator", "source"]].drop_duplicates()
+        return find_sources(pairs.itertuples(index=False, name=None))
 
-    trained = find_sources(used[used["split"].isin(["train", "validation"])])
-    held = used[(used["split"] == "test") & (used["role"] == "test")]
-    for name, sources in sorted(find_sources(held).items()):
-        # A list may divide one source itself; another source of the generator must not train.
-        if others := sorted(trained.get(name, set()) - sources):
-            findings.errors.append(
-                UserError(
-                    f"generator `{name}` of the test source `{min(sources)}` is trained on: "
-                    f"{', '.join(others)}",
-                    where="params.yaml: data.training_sets",
-                    hint="take it out of training, or give the test source the role `any`",
-                )
-            )
-    findings.numbers["generators"] = {
-        name: {
-            "seen": sorted(n for n in find_sources(rows) if n in trained),
-            "unseen": sorted(n for n in find_sources(rows) if n not in trained),
-        }
-        for (kind, name), rows in group_by_set(experiment, used).items()
-        if kind == "test_sets"
-    }
+    trained = find_in(used[used["split"].isin(TRAINING_PARTS)])
+    held = find_in(used[(used["split"] == "test") & (used["role"] == "test")])
+    findings.errors += find_held_generators_trained_on(held, trained)
+    findings.numbers["generators"] = {}
+    for (kind, name), rows in group_by_set(experiment, used).items():
+        if kind == "test_sets":
+            seen, unseen = compare_generators(rows["generator"], trained)
+            findings.numbers["generators"][name] = {"seen": seen, "unseen": unseen}
 
 
 def check_leaks(
@@ -97,7 +86,7 @@ def check_leaks(
     test image.
     """
     test = used[used["split"] == "test"]
-    trained = used[used["split"].isin(["train", "validation"])]
+    trained = used[used["split"].isin(TRAINING_PARTS)]
     shared = test[test["group"].isin(set(trained["group"]))]
     found = [
         UserError(

@@ -5,7 +5,7 @@ docs/formats.md explains every column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,17 +48,6 @@ class StageTable:
     def write(self, root: Path, table: pd.DataFrame) -> None:
         """Write the table of the project at `root`, its columns in order."""
         write_table(root / self.path, table[list(self.columns)])
-
-
-def list_generators(cells: Iterable[str]) -> set[str]:
-    """Return the generators named in cells of a column `generator`.
-
-    A cell names the generators of its source, separated by blanks, and none for real images.
-
-    >>> sorted(list_generators(["stylegan2", "srefi stylegan2", ""]))
-    ['srefi', 'stylegan2']
-    """
-    return {name for cell in set(cells) for name in cell.split()}
 
 
 def read_table(

@@ -113,6 +113,10 @@ class MapRecipe(Parameters):
     on_outside: Literal["refuse", "clip"] = Field(
         "refuse", description="if regions leave the image by more than 2 % (at least a pixel)"
     )
+    on_absent: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="if annotations name an image that is in none of the folders they are for",
+    )
     gaze: GazeRecipe = Field(GazeRecipe(), description="how recorded gaze becomes a map")
 
     @model_validator(mode="after")

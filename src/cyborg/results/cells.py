@@ -14,7 +14,8 @@ import pandas as pd
 
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import read_json
-from cyborg.common.tables import MANIFEST_TABLE, list_generators, read_table
+from cyborg.common.generators import compare_generators, list_trained_generators
+from cyborg.common.tables import MANIFEST_TABLE, read_table
 from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
 from cyborg.config.training import TrainSpec
@@ -103,7 +104,7 @@ def read_results(experiment: Experiment, root: Path) -> Results:
     and params.yaml disagree, if a file is broken, or if cells were scored on different images.
     """
     cells = _find_cells(experiment, root)
-    manifest = MANIFEST_TABLE.read(root, ["image", "source", "generator", "group"])
+    manifest = MANIFEST_TABLE.read(root, ["image", "source", "generator", "group", "split"])
     seeds: dict[Combination, list[int]] = {}
     for cell in cells:
         seeds.setdefault(cell.combination, []).append(cell.seed)
@@ -116,7 +117,7 @@ def read_results(experiment: Experiment, root: Path) -> Results:
             if not isinstance(spec, TrainSpec):
                 raise _stale_plan("is not the specification of a training cell", path)
             trained[cell.variant] = spec
-    return Results(cells, seeds, sets, trained, _compare_generators(trained, sets, manifest))
+    return Results(cells, seeds, sets, trained, _judge_sets(trained, sets, manifest))
 
 
 def _find_cells(experiment: Experiment, root: Path) -> list[Cell]:
@@ -240,20 +241,16 @@ def _describe_set(
     return scored
 
 
-def _compare_generators(
+def _judge_sets(
     trained: dict[str, TrainSpec], sets: Iterable[ScoredSet], manifest: pd.DataFrame
 ) -> dict[tuple[str, str], str]:
     """Return `Results.seen`: was a variant trained on the generators of a test set?"""
     seen = {}
     for variant, spec in trained.items():
-        rows = manifest[manifest["source"].isin(list(spec.sources))]
-        known = list_generators(rows["generator"])
+        trained_on = list_trained_generators(manifest, spec.sources)
         for scored in sets:
-            own = list_generators(scored.generators[scored.positives].tolist())
-            common = len(own & known)
-            seen[variant, scored.name] = (
-                "no" if not common else "yes" if common == len(own) else "partly"
-            )
+            known, new = compare_generators(scored.generators[scored.positives], trained_on)
+            seen[variant, scored.name] = "partly" if known and new else "yes" if known else "no"
     return seen
 
 

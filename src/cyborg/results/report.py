@@ -13,7 +13,7 @@ import pandas as pd
 
 from cyborg.common.files import read_json, replacing_file, write_json, write_text
 from cyborg.config.experiment import Experiment
-from cyborg.results import analysis, cells, figures, page, tables
+from cyborg.results import analysis, cells, classes, figures, page, tables
 from cyborg.results.gallery import draw_gallery
 
 # Folder of all results, from the root of the project.
@@ -65,8 +65,8 @@ def build_context(experiment: Experiment, root: Path) -> page.ReportContext:
         comparisons=analysis.tabulate_comparisons(results, settings, draws, baseline),
         alignment=analysis.tabulate_alignment(results),
         operating_points=analysis.tabulate_operating_points(results),
-        classes=analysis.tabulate_classes(results, experiment.classes),
-        confusion=analysis.tabulate_confusion(results, experiment.classes),
+        classes=classes.tabulate_classes(results, experiment.classes),
+        confusion=classes.tabulate_confusion(results, experiment.classes),
         baselines=_read_baselines(root, [scored.name for scored in results.sets]),
         figures=_draw_figures(results, auc, draws, baseline, experiment.classes),
         environments=cells.count_environments(results.cells),

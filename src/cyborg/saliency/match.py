@@ -148,7 +148,7 @@ def _keep_nearest(parts: list[str], found: list[Candidate], found_by: FoundBy) -
         for one in found
     ]
     best = [one.key for one, n in zip(found, common, strict=True) if n == max(common)]
-    return Match(tuple(best), max(common), found_by)
+    return Match(tuple(dict.fromkeys(best)), max(common), found_by)
 
 
 def _count_common_folders(stated: list[str], real: list[str]) -> int:

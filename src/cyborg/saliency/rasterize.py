@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cyborg.catalogue.sources import Source, find_used_sources
+from cyborg.catalogue.sources import Source, find_used_sources, read_catalogue
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import replacing_file, replacing_folder
 from cyborg.common.registry import suggest_name
@@ -54,11 +54,12 @@ def rasterize(experiment: Experiment, root: Path = Path(), workers: int | None =
     fit. Earlier maps are then untouched.
     """
     sources = find_used_sources(experiment, root)
+    catalogue = list(read_catalogue(root / experiment.data.catalogue).values())
     images = read_image_rows(root)
     with replacing_folder(root / FOLDER) as folder:
         rows: list[MapRow] = []
         for map_set, recipe in sorted(experiment.saliency.items()):
-            jobs = _plan_map_set(map_set, recipe, sources, images, root, folder)
+            jobs = _plan_map_set(map_set, recipe, sources, catalogue, images, root, folder)
             rows += _draw_map_set(map_set, jobs, folder, workers)
         rows.sort(key=lambda row: (row.maps, row.image))
         table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
@@ -70,11 +71,15 @@ def _plan_map_set(
     map_set: str,
     recipe: MapRecipe,
     sources: dict[str, Source],
+    catalogue: list[Source],
     images: list[ImageRow],
     root: Path,
     folder: Path,
 ) -> list[MapJob]:
-    """Return the maps to draw for one map set, by image."""
+    """Return the maps to draw for one map set, by image.
+
+    catalogue: all sources, because annotations may also be for some that are not in use.
+    """
     annotated = [source for _, source in sorted(sources.items()) if getattr(source, recipe.column)]
     if not annotated:
         raise UserError(
@@ -86,7 +91,8 @@ def _plan_map_set(
     labels: set[str] = set()
     for name, members in group_by_file(annotated, recipe.column).items():
         file = root / name
-        assigned = assign_file(file, members, images, map_set, recipe, root)
+        sharing = [source for source in catalogue if getattr(source, recipe.column) == name]
+        assigned = assign_file(file, members, sharing, images, map_set, recipe, root)
         labels |= assigned.labels
         for row, image in assigned.images:
             inside = PurePosixPath(row.image).relative_to(row.source).with_suffix(".png")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cyborg.common.page import render_html, render_table
-from cyborg.results.analysis import ALL
+from cyborg.results.classes import ALL
 from cyborg.results.page import ReportContext
 from cyborg.results.sections._base import Section
 from cyborg.results.tables import format_mean_sd
