@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cells import write_waiting
@@ -29,3 +37,53 @@ def test_run_grid_runs_what_is_missing_and_prunes_the_rest(tmp_path: Path, monke
 def test_nothing_planned_is_an_error(tmp_path: Path):
     with pytest.raises(UserError, match="no train cells are planned"):
         run_grid("train", tmp_path)
+
+
+def list_children(root: Path) -> dict[int, str]:
+    """Return the command lines of all processes that work in a folder."""
+    found = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()) == root.resolve():
+                found[process.pid] = " ".join(process.cmdline())
+    return found
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until a condition holds, and fail after some time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("victim", "number"),
+    [
+        ("run_grid", signal.SIGKILL),
+        ("run_grid", signal.SIGTERM),
+        ("run_grid", signal.SIGINT),
+        ("-m cyborg.grid.guard", signal.SIGKILL),
+        ("-m snakemake", signal.SIGKILL),
+    ],
+)
+def test_snakemake_and_its_cells_end_with_the_runner(
+    tmp_path: Path, victim: str, number: signal.Signals
+):
+    shutil.copytree(REPOSITORY / "workflow", tmp_path / "workflow")
+    write_waiting(tmp_path, seeds=3, seconds=600)
+    code = "from cyborg.grid.run import run_grid; run_grid('wait')"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    runner = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    )
+
+    def find(words: str) -> list[int]:
+        return [pid for pid, command in list_children(tmp_path).items() if words in command]
+
+    wait_until(lambda: find("-m cyborg cell"))
+    # Snakemake's words are part of the guard's, so the process that is deepest is meant.
+    os.kill(max(find(victim)), number)
+    assert runner.wait(timeout=60) != 0
+    wait_until(lambda: not list_children(tmp_path))

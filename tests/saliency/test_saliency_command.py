@@ -68,9 +68,9 @@ def test_maps_and_summary(tmp_path: Path) -> None:
     assert run_saliency(export, "--out", out) == 0
     assert list_files(out) == ["a.png", "b.v2.png", "summary.csv"]
     assert read_summary(out) == [
-        ["image", "width", "height", "annotators", "regions", "area"],
-        ["b.v2.png", "12", "10", "1", "1", "18"],
-        ["dir/a.jpg", "12", "10", "1", "1", "18"],
+        ["image", "width", "height", "annotators", "regions", "area", "left_out"],
+        ["b.v2.png", "12", "10", "1", "1", "18", "0"],
+        ["dir/a.jpg", "12", "10", "1", "1", "18", "0"],
     ]
     value = np.asarray(Image.open(out / "a.png"))
     assert (value.dtype, value.shape) == (np.uint8, (10, 12))
@@ -91,7 +91,7 @@ def test_sizes_come_from_the_images_where_the_file_states_none(
     assert not (tmp_path / "out").exists()
     write_image(tmp_path / "images/deep/a.png", (30, 20))
     assert run_saliency(export, "--out", tmp_path / "out", "--images", tmp_path / "images") == 0
-    assert read_summary(tmp_path / "out")[1:] == [["a.jpg", "30", "20", "1", "1", "18"]]
+    assert read_summary(tmp_path / "out")[1:] == [["a.jpg", "30", "20", "1", "1", "18", "0"]]
     assert "1 images left out" in capsys.readouterr().err
 
 

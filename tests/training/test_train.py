@@ -23,6 +23,7 @@ import cyborg.training.train
 from cyborg.common.closure import collect_modules
 from cyborg.common.errors import UserError
 from cyborg.common.families import LOSSES
+from cyborg.common.files import sha256_bytes
 from cyborg.common.schema import Parameters
 from cyborg.config.training import Training, TrainSpec
 from cyborg.losses._base import Extra, Loss, LossOutput
@@ -232,6 +233,27 @@ def test_the_state_of_the_gradient_scaler_is_kept(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path / "state.pt", "another").restore_state(*fresh) == TrainingState()
 
 
+def test_no_damage_of_a_state_is_loaded(tmp_path: Path) -> None:
+    """A changed byte may be in a tensor, where torch does not notice it, or in any header."""
+    training = Training()
+
+    def parts() -> Any:
+        network = Pixel()
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        return network, make_optimiser(network, training), scaler
+
+    checkpoint = Checkpoint(tmp_path / "state.pt", "training")
+    checkpoint.save_state(TrainingState(epoch=3), *parts())
+    whole = (tmp_path / "state.pt").read_bytes()
+    assert checkpoint.restore_state(*parts()).epoch == 3
+    for place in range(0, len(whole), max(1, len(whole) // 150)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        for damaged in (bytes(changed), whole[:place]):
+            (tmp_path / "state.pt").write_bytes(damaged)
+            assert checkpoint.restore_state(*parts()) == TrainingState(), place
+
+
 class Code:
     """Runs when it is unpickled."""
 
@@ -244,7 +266,9 @@ def test_a_state_with_code_in_it_is_not_executed(
 ) -> None:
     work = root.parent / "work"
     work.mkdir()
-    torch.save({"identity": Code()}, work / "state.pt")
+    torch.save({"identity": Code()}, work / "code.pt")
+    saved = (work / "code.pt").read_bytes()
+    (work / "state.pt").write_bytes(sha256_bytes(saved).encode() + saved)
     run(train_spec(), root, work=work)
     assert "executed" not in capsys.readouterr().out
 

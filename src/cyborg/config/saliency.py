@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from cyborg.common.schema import Parameters
 
@@ -54,6 +54,25 @@ class GazeRecipe(Parameters):
         "none", description="leave out fixations of all annotators that belong to no cluster"
     )
     cluster: int = Field(5, ge=2, description="hdbscan: smallest cluster, fixations")
+    position_unit: Literal["pixels", "shares", "height"] = Field(
+        "pixels",
+        description="unit of recorded positions: pixels, shares of width and height (0 to 1), or "
+        "the height as 1. They are those of the image, or of `screen` if it is given",
+    )
+    origin: Literal["top_left", "bottom_left", "centre", "centre_up"] = Field(
+        "top_left",
+        description="where recorded positions are zero. y grows downwards from the top left and "
+        "`centre`, upwards from the bottom left and `centre_up` (PsychoPy)",
+    )
+    screen: tuple[PositiveInt, PositiveInt] | None = Field(
+        None,
+        description="width and height of the screen in pixels, if positions are those of a "
+        "screen that shows the image in its middle. Null if they are those of the image",
+    )
+    shown: Literal["original", "fit"] = Field(
+        "original",
+        description="size of the image on `screen`: its own, or as large as fits",
+    )
 
 
 class MapRecipe(Parameters):
@@ -107,11 +126,20 @@ class MapRecipe(Parameters):
         lt=1,
         description="ready maps: values up to this become zero (JPEG maps have noise), 0 to 1",
     )
-    on_size: Literal["refuse", "scale"] = Field(
-        "refuse", description="if annotations were made on another size of the image"
+    on_size: Literal["refuse", "scale", "squeeze"] = Field(
+        "refuse",
+        description="if annotations were made on another size of the image. Scale needs the same "
+        "aspect ratio, squeeze does not (the published code squeezes)",
     )
     on_outside: Literal["refuse", "clip"] = Field(
-        "refuse", description="if regions leave the image by more than 2 % (at least a pixel)"
+        "refuse",
+        description="if regions leave the image by more than 2 % (at least a pixel), or if more "
+        "than half of the positions of gaze are off it",
+    )
+    strict: bool = Field(
+        False,
+        description="refuse files with parts that no map can show, which are otherwise left out "
+        "and counted",
     )
     on_absent: Literal["refuse", "skip"] = Field(
         "refuse",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +23,6 @@ from cyborg.grid.layout import (
     is_intact,
     list_finished,
     list_planned,
-    read_spec,
 )
 from cyborg.grid.progress import ProgressBar
 from cyborg.grid.store import restore_cells, set_aside_cells
@@ -127,15 +128,15 @@ def sweep_folders(root: Path, grid: str, wanted: set[str]) -> None:
 def run_missing(root: Path, grid: str, cells: list[str], wanted: dict[str, Path]) -> None:
     """Run the missing cells through Snakemake. Show progress, then the logs of failed cells."""
     config = root / WORK / f"{grid}.config.json"
-    parents = {
-        name: [f"{RUNS}/{parent}" for parent in read_spec(wanted[name]).parents] for name in cells
-    }
-    write_json(config, {"grid": grid, "cells": cells, "parents": parents})
+    write_json(config, {"grid": grid, "cells": cells})
     log = root / LOGS / grid / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     for name in cells:  # an old log must not pass for this run's
         (root / LOGS / grid / f"{name}.log").unlink(missing_ok=True)
     command = [
+        sys.executable,
+        "-m",
+        "cyborg.grid.guard",
         sys.executable,
         "-m",
         "snakemake",
@@ -152,6 +153,10 @@ def run_missing(root: Path, grid: str, cells: list[str], wanted: dict[str, Path]
         "--keep-going",
         "--rerun-triggers",
         "mtime",
+        # All cells are alike, so nothing is gained by the other one, which needs a solver and room
+        # for its files.
+        "--scheduler",
+        "greedy",
     ]
     environment = dict(os.environ)
     environment.setdefault("SNAKEMAKE_PROFILE", str(root / PROFILE))
@@ -163,20 +168,21 @@ def run_missing(root: Path, grid: str, cells: list[str], wanted: dict[str, Path]
             command,
             cwd=root,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            # The guard ends Snakemake and its cells when this pipe closes: if an error leaves this
+            # block, and if this process is killed. The cells resume at the next run.
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         ) as process,
     ):
-        try:
-            while process.poll() is None:
-                progress.update()
-                time.sleep(0.2)
-        except BaseException:
-            process.terminate()  # Snakemake stops its cells, which resume at the next run
-            process.wait()
-            raise
+        while process.poll() is None:
+            progress.update()
+            time.sleep(0.2)
         progress.update()
+    if process.returncode < 0:  # the guard was killed, and Snakemake may live
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     show_failures(root, grid, cells)
 
 

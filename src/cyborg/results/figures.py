@@ -214,14 +214,16 @@ CURVES = {
 def draw_learning_curves(history: pd.DataFrame, styles: Styles) -> bytes:
     """Draw the learning curves, a row per architecture.
 
-    A thick line is the mean over runs, thin ones are single runs, dots are the chosen epochs.
+    A thick line is the mean over runs, thin ones are single runs, dots are the chosen epochs. A
+    curve without a value, such as validation AUC without a validation part, has no panel.
     """
     architectures = list(dict.fromkeys(history["architecture"]))
     rows = len(architectures)
-    with open_panels(rows, len(CURVES), 3.2, 2.3, sharex="row") as (figure, axes):
+    curves = {column: title for column, title in CURVES.items() if history[column].notna().any()}
+    with open_panels(rows, len(curves), 3.2, 2.3, sharex="row") as (figure, axes):
         for index, (row, architecture) in enumerate(zip(axes, architectures, strict=True)):
             part = history[history["architecture"] == architecture]
-            for axis, (column, title) in zip(row, CURVES.items(), strict=True):
+            for axis, (column, title) in zip(row, curves.items(), strict=True):
                 for variant, runs in part.groupby("variant", sort=False):
                     if column == "saliency" and not runs[column].fillna(0).any():
                         continue  # a loss without such a term

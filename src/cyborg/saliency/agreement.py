@@ -65,7 +65,7 @@ def measure_agreement(
 
     out: CSV file to write, or None. Raises UserError if no image has two annotators.
     """
-    recipe = MapRecipe() if recipe is None else recipe
+    recipe = (recipe or MapRecipe()).model_copy(update={"format": format})
     pictures = gather_images(input, images, format, recipe)
     several = [p for p in pictures if len({a.annotator for a in p.annotations}) > 1]
     jobs = [(picture, recipe, str(input)) for picture in several]

@@ -61,6 +61,8 @@ class Annotation:
     of viewing. samples: float64 [n,3]: x, y in pixels and time in seconds. This is raw gaze from
     which fixations are found. Both may hold points off the image or NaN (lost gaze), which are
     left out when maps are made.
+    left_out: what the file holds for this image and no map can show, one reason for each part, such
+    as "cuboid". The commands and the pipeline count and print them.
     """
 
     image: str
@@ -74,3 +76,4 @@ class Annotation:
     heat_file: Path | None = None
     fixations: np.ndarray | None = field(default=None, compare=False)
     samples: np.ndarray | None = field(default=None, compare=False)
+    left_out: tuple[str, ...] = ()

@@ -21,7 +21,9 @@ from cyborg.saliency.annotated import (
     require_judgements,
 )
 from cyborg.saliency.annotation import Annotation
+from cyborg.saliency.left_out import report_left_out
 from cyborg.saliency.match import Candidate, ImageMatcher
+from cyborg.saliency.positions import check_gaze
 
 # Names of absent images that a message lists.
 SHOWN = 5
@@ -100,16 +102,21 @@ def assign_file(
     met = {row.source for file in file_of.values() for row in known[file]}
     _require_images(path, sources, met, strangers)
     _report_strangers(path, sources, strangers, sharing, recipe, map_set, root)
+    # The check stage reports images with a problem. They have no size to compare with.
+    used = [(name, row) for name, file in file_of.items() for row in known[file] if not row.problem]
+    check_gaze(
+        ((one, (row.width, row.height)) for name, row in used for one in by_name[name]),
+        recipe,
+        path,
+    )
     found = []
-    for name, file in file_of.items():
-        for row in known[file]:
-            if row.problem:  # the check stage reports it, and it has no size to compare with
-                continue
-            size = (row.width, row.height)
-            fitted = fit_annotations(by_name[name], size, recipe, path)
-            judged = tuple(_judge_decision(annotation, row.label) for annotation in fitted)
-            found.append((row, AnnotatedImage(row.image, root / file, size, judged)))
+    for name, row in used:
+        size = (row.width, row.height)
+        fitted = fit_annotations(by_name[name], size, recipe, path)
+        judged = tuple(_judge_decision(annotation, row.label) for annotation in fitted)
+        found.append((row, AnnotatedImage(row.image, root / row.file, size, judged)))
     found.sort(key=lambda pair: pair[0].image)
+    report_left_out((one for _, image in found for one in image.annotations), path, recipe.strict)
     require_judgements(
         (annotation for _, image in found for annotation in image.annotations),
         recipe,

@@ -40,6 +40,23 @@ def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
     else:
         parser.add_argument("--out", type=Path, metavar="FILE", help="CSV file to write")
     parser.add_argument(
+        "--unit", help="unit of positions of gaze: pixels, shares or height (gaze.position_unit)"
+    )
+    parser.add_argument(
+        "--origin",
+        help="origin of positions of gaze: top_left, bottom_left, centre, centre_up (gaze.origin)",
+    )
+    parser.add_argument(
+        "--screen",
+        metavar="WIDTHxHEIGHT",
+        help="size of the screen, if positions of gaze are those of a screen (gaze.screen)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse INPUT if it has parts that no map can show, instead of leaving them out",
+    )
+    parser.add_argument(
         "--params",
         type=Path,
         metavar="FILE",
@@ -64,13 +81,40 @@ def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
 
 def run_command(options: argparse.Namespace, name: str) -> None:
     """Run command `name`. Raises UserError for an error the user can fix."""
-    recipe = read_recipe(options.params, options.maps, options.settings)
+    settings = [*collect_shorthands(options), *options.settings]
+    recipe = read_recipe(options.params, options.maps, settings)
+    if options.format == "auto":
+        options.format = recipe.format
     with warnings.catch_warnings():
         # Notes of the readers, not those of other libraries.
         warnings.filterwarnings("always", category=UserWarning, module=r"cyborg\.")
         warnings.showwarning = _print_warning  # type: ignore[assignment]
         run = _convert if name == "saliency" else _compare
         run(options, recipe)
+
+
+def collect_shorthands(options: argparse.Namespace) -> list[str]:
+    """Return the arguments that are short for a key of the recipe, as settings `key=value`.
+
+    Raises UserError if the size of the screen is not two numbers.
+    """
+    from cyborg.common.errors import UserError
+
+    settings = []
+    if options.unit:
+        settings.append(f"gaze.position_unit={options.unit}")
+    if options.origin:
+        settings.append(f"gaze.origin={options.origin}")
+    if options.screen:
+        width, _, height = options.screen.lower().replace("×", "x").partition("x")
+        if not (width.strip().isdecimal() and height.strip().isdecimal()):
+            raise UserError(
+                f"`{options.screen}` is not a size", where="--screen", hint="example: 1920x1080"
+            )
+        settings.append(f"gaze.screen=[{int(width)}, {int(height)}]")
+    if options.strict:
+        settings.append("strict=true")
+    return settings
 
 
 def read_recipe(params: Path, name: str | None, settings: list[str]) -> MapRecipe:

@@ -26,7 +26,10 @@ SUMMARY, PREVIEW = "summary.csv", "preview.jpg"
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """A row of summary.csv. area: pixels that any annotator marked."""
+    """A row of summary.csv.
+
+    area: pixels that any annotator marked. left_out: parts that no map can show.
+    """
 
     image: str
     width: int
@@ -34,6 +37,7 @@ class SummaryRow:
     annotators: int
     regions: int
     area: int
+    left_out: int
 
 
 def convert_annotations(
@@ -53,7 +57,7 @@ def convert_annotations(
     earlier call. Raises UserError if another file is in its place, and as the readers,
     `gather_images` and `render_map` do.
     """
-    recipe = MapRecipe() if recipe is None else recipe
+    recipe = (recipe or MapRecipe()).model_copy(update={"format": format})
     pictures = gather_images(input, images, format, recipe)
     names = choose_file_names(pictures, input)
     _refuse_others_files(out, [*names, SUMMARY, *([PREVIEW] if preview else [])])
@@ -69,7 +73,14 @@ def convert_annotations(
         ]
         done = draw_maps(jobs, "maps")
         rows = [
-            SummaryRow(picture.name, *picture.size, one.annotators, one.regions, one.marked)
+            SummaryRow(
+                picture.name,
+                *picture.size,
+                one.annotators,
+                one.regions,
+                one.marked,
+                sum(len(mark.left_out) for mark in picture.annotations),
+            )
             for picture, one in zip(pictures, done, strict=True)
         ]
         for name in names:

@@ -10,12 +10,15 @@ import numpy as np
 from cyborg.common.errors import UserError
 from cyborg.config.saliency import MapRecipe
 from cyborg.saliency.annotation import Annotation, Point, Shape
+from cyborg.saliency.positions import OFF_IMAGE, count_positions, place_gaze
 
 # Marks may leave the image by this share of its longer side, and by a pixel in any case: hands
 # and rounding do so. They are clipped. A mark further out was drawn on another image.
 TOLERANCE = 0.02
 # Two sizes whose aspect ratios differ by more are not scaled copies of one image.
 ASPECT_TOLERANCE = 0.01
+# Vertices of the polygon that stands for a squeezed ellipse.
+ELLIPSE_VERTICES = 360
 
 
 def fit_annotation(
@@ -24,17 +27,20 @@ def fit_annotation(
     """Return the annotation in pixels of an image of `size` (width, height).
 
     Raises UserError, naming `location` (the file) and the image, if the annotation was made on
-    another size. `on_size: scale` scales it instead, if the aspect is the same. Raises UserError,
-    naming the region, if a region leaves the image too far. `on_outside: clip` accepts it.
+    another size. `on_size: scale` scales it instead, if the aspect is the same, and `squeeze` with
+    any aspect. Raises UserError, naming the region, if a region leaves the image too far.
+    `on_outside: clip` accepts it. Positions of gaze off the image are counted in `left_out`.
     """
     place = f"{location}: {annotation.image}"
+    annotation = place_gaze(annotation, annotation.size or size, recipe.gaze)
     if annotation.size is not None and annotation.size != size:
         annotation = _scale_annotation(annotation, annotation.size, size, recipe, place)
     if recipe.on_outside == "refuse":
         for number, region in enumerate(annotation.regions, 1):
             for shape in region.shapes:
                 _check_inside(shape, size, f"{place}: region {number} `{region.label}`")
-    return annotation
+    off = count_positions(annotation, size)[1]
+    return replace(annotation, left_out=(*annotation.left_out, *[OFF_IMAGE] * off))
 
 
 def _scale_annotation(
@@ -56,9 +62,12 @@ def _scale_annotation(
         raise UserError(
             sizes, where=place, hint="give the images that were annotated, or set `on_size: scale`"
         )
-    if abs(sx / sy - 1) > ASPECT_TOLERANCE:
+    if recipe.on_size == "scale" and abs(sx / sy - 1) > ASPECT_TOLERANCE:
         raise UserError(
-            sizes, where=place, hint="the aspect differs: the image was cropped, not scaled"
+            sizes,
+            where=place,
+            hint="the aspect differs, so the image was cropped or squeezed. If it was squeezed, "
+            "set `on_size: squeeze`",
         )
     regions = tuple(
         replace(region, shapes=tuple(scale_shape(shape, sx, sy) for shape in region.shapes))
@@ -78,7 +87,8 @@ def _scale_annotation(
 def scale_shape(shape: Shape, sx: float, sy: float) -> Shape:
     """Return a shape for an image that is enlarged by `sx` and `sy`.
 
-    Rotated ellipses keep their form, because `sx` and `sy` are nearly equal (ASPECT_TOLERANCE).
+    A rotated ellipse keeps its form if `sx` and `sy` are nearly equal (ASPECT_TOLERANCE). If they
+    are not, it becomes a polygon.
 
     >>> scale_shape(Shape("line", ((1.0, 2.0), (3.0, 4.0)), width=1.0), 2.0, 2.0).points
     ((2.0, 4.0), (6.0, 8.0))
@@ -87,6 +97,8 @@ def scale_shape(shape: Shape, sx: float, sy: float) -> Shape:
     def move(points: tuple[Point, ...]) -> tuple[Point, ...]:
         return tuple((x * sx, y * sy) for x, y in points)
 
+    if shape.kind == "ellipse" and shape.rotation % 180 and abs(sx / sy - 1) > ASPECT_TOLERANCE:
+        return replace(shape, kind="polygon", points=move(_trace_ellipse(shape)), rotation=0.0)
     mask = shape.mask
     if mask is not None:
         height, width = (max(1, round(n * s)) for n, s in zip(mask.shape, (sy, sx), strict=True))
@@ -101,6 +113,17 @@ def scale_shape(shape: Shape, sx: float, sy: float) -> Shape:
         width=shape.width * math.sqrt(sx * sy),
         mask=mask,
     )
+
+
+def _trace_ellipse(shape: Shape) -> tuple[Point, ...]:
+    """Return the outline of an ellipse as vertices of a polygon."""
+    (x, y), (rx, ry) = shape.points
+    turn = math.radians(shape.rotation)
+    angles = np.linspace(0, 2 * math.pi, ELLIPSE_VERTICES, endpoint=False)
+    across, down = rx * np.cos(angles), ry * np.sin(angles)
+    xs = x + across * math.cos(turn) - down * math.sin(turn)
+    ys = y + across * math.sin(turn) + down * math.cos(turn)
+    return tuple(zip(xs.tolist(), ys.tolist(), strict=True))
 
 
 def _check_inside(shape: Shape, size: tuple[int, int], place: str) -> None:

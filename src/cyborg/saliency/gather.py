@@ -17,8 +17,10 @@ from cyborg.saliency.annotated import (
 )
 from cyborg.saliency.annotation import Annotation
 from cyborg.saliency.formats import _limits
+from cyborg.saliency.left_out import report_left_out
 from cyborg.saliency.match import ImageMatcher, list_images, make_candidates
 from cyborg.saliency.pictures import read_displayed_size
+from cyborg.saliency.positions import check_gaze
 
 
 def gather_images(
@@ -36,7 +38,7 @@ def gather_images(
     everything = (one for marks in by_name.values() for one in marks)
     require_judgements(everything, recipe, path, hint="leave out only_correct")
     files = _find_files(images, list(by_name), path) if images else {}
-    found: list[AnnotatedImage] = []
+    sized: list[tuple[str, Path | None, tuple[int, int]]] = []
     unsized: list[str] = []
     absent: list[str] = []
     for name, marks in sorted(by_name.items()):
@@ -48,8 +50,12 @@ def gather_images(
             unsized.append(name)
             continue
         _limits.check_size(*size, f"{path}: {name}")
-        fitted = fit_annotations(marks, size, recipe, path)
-        found.append(AnnotatedImage(name, file, size, fitted))
+        sized.append((name, file, size))
+    check_gaze(((one, size) for name, _, size in sized for one in by_name[name]), recipe, path)
+    found = [
+        AnnotatedImage(name, file, size, fit_annotations(by_name[name], size, recipe, path))
+        for name, file, size in sized
+    ]
     if not found:
         raise UserError(
             f"does not state the size of its images (the first is `{unsized[0]}`)"
@@ -62,6 +68,7 @@ def gather_images(
     _print_note(
         [name for name in absent if name not in unsized], f"{missing}: the stated size is used"
     )
+    report_left_out((one for image in found for one in image.annotations), path, recipe.strict)
     return found
 
 

@@ -31,6 +31,7 @@ def rasterize(
         checked = MapRecipe.model_validate(recipe)
     except ValidationError as error:
         raise collect_mistakes(error, MapRecipe, "rasterize") from None
+    checked = checked.model_copy(update={"format": format})
     folder = None if images is None else Path(images)
     pictures = gather_images(Path(path), folder, format, checked)
     return {

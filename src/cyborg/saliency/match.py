@@ -75,7 +75,7 @@ class ImageMatcher:
         for one in sorted(candidates, key=lambda candidate: candidate.key):
             inside = unicodedata.normalize("NFC", one.inside)  # as stated names are spelt
             name = inside.rsplit("/", 1)[-1]
-            stem = strip_extension(name)
+            stem = name.rsplit(".", 1)[0] or name  # a file, so that it has an extension
             self._by_path.setdefault(inside, []).append(one)
             self._by_name.setdefault(name, []).append(one)
             self._by_stem.setdefault(stem, []).append(one)
@@ -86,8 +86,10 @@ class ImageMatcher:
         """Return the key of the image that `name` means, or None.
 
         The first of these that finds an image decides: the path inside the folder, the file name,
-        the file name without extension, the sha256 of the file, and for a bare number the end of
-        the file's name. Of several images it is the one whose folders agree furthest. Raises
+        the stem of a file that is the whole stated name, the stated name without the extension of
+        a picture, the sha256 of the file, and for a bare number the end of the file's name. What
+        follows a dot is cut off only if it is the extension of a picture, so that `scan.1` never
+        means `scan.jpg`. Of several images it is the one whose folders agree furthest. Raises
         UserError, naming `location`, if several remain.
 
         >>> faces = [Candidate(name, name, f"set/{name}") for name in ("a/1.jpg", "b/1.jpg")]
@@ -128,10 +130,13 @@ class ImageMatcher:
 
     def _look_up(self, name: str) -> Match | None:
         for parts in spell_name(name):
+            cut = strip_extension(parts[-1])
             for found_by, found in (
                 (FoundBy.PATH, self._by_path.get("/".join(parts))),
                 (FoundBy.NAME, self._by_name.get(parts[-1])),
-                (FoundBy.STEM, self._by_stem.get(strip_extension(parts[-1]))),
+                (FoundBy.STEM, self._by_stem.get(parts[-1])),
+                (FoundBy.STEM, self._by_stem.get(cut)),
+                (FoundBy.STEM, self._by_name.get(cut)),  # a map `1.jpg.png` of `1.jpg`
             ):
                 if found:
                     return _keep_nearest(parts, found, found_by)

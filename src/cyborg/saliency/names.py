@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cyborg.common.errors import UserError
@@ -27,6 +26,20 @@ IMAGE_SUFFIXES = frozenset(
         ".ppm",
     }
 )
+# Extensions that a stated name may have. Some are of pictures that were converted since.
+PICTURE_EXTENSIONS = IMAGE_SUFFIXES | {
+    ".avif",
+    ".cr2",
+    ".dcm",
+    ".dng",
+    ".heic",
+    ".heif",
+    ".jp2",
+    ".jpe",
+    ".nef",
+    ".npy",
+    ".svs",
+}
 # Label Studio puts this before the names of uploaded files.
 UPLOAD_HASH = re.compile(r"^[0-9a-f]{8}-(?=.)")
 WEB_ADDRESS = re.compile(r"[a-z][a-z0-9+]+://", re.IGNORECASE)
@@ -77,18 +90,22 @@ def strip_folders(name: str) -> str:
 
 
 def strip_extension(name: str) -> str:
-    """Return a file name without its extension. A name that begins with a dot has none.
+    """Return a file name without its extension, if that is one of a picture.
 
-    >>> strip_extension("b.v2.jpg"), strip_extension(".jpg")
-    ('b.v2', '.jpg')
+    What follows the last dot of another name is part of the name.
+
+    >>> strip_extension("b.v2.jpg"), strip_extension("s01.morph"), strip_extension(".jpg")
+    ('b.v2', 's01.morph', '.jpg')
     """
-    return name.rsplit(".", 1)[0] or name
+    stem, dot, extension = name.rpartition(".")
+    return stem if stem and f"{dot}{extension.lower()}" in PICTURE_EXTENSIONS else name
 
 
 def make_file_stem(name: str) -> str:
     """Return the stem of the file that is written for an image of this stated name.
 
-    It is the last part of the name (a path of either kind, or a web address) without extension.
+    It is the last part of the name (a path of either kind, or a web address) without the extension
+    of a picture.
     Raises UserError if no file can be called so.
 
     >>> make_file_stem("https://example.org/x%20y/picture%201.png?key=a/b.c")
@@ -99,7 +116,7 @@ def make_file_stem(name: str) -> str:
         with suppress(ValueError):
             text = unquote(urlsplit(name).path) or name
     last = strip_folders(text.rstrip("/\\"))
-    stem = last if last.strip(".") == "" else Path(last).stem
+    stem = strip_extension(last)
     if not stem.strip(". ") or not fits_file_name(stem) or any(ord(c) < 32 for c in stem):
         raise UserError(
             f"`{name[:80]}` gives no name for a file",

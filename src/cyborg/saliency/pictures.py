@@ -89,7 +89,8 @@ def _read_colours(colour: np.ndarray, path: Path) -> np.ndarray:
         raise UserError(
             "is a picture in colour, not a grey map",
             where=path,
-            hint="save maps as grey pictures, white where saliency is high",
+            hint="save maps as grey pictures, white where saliency is high. If the colours are "
+            "categories, use --format label_map (`format: label_map`)",
         )
     value: np.ndarray = colour.mean(axis=-1, dtype=np.float32) / np.float32(255)
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,9 @@ def _read_path(path: Path, format: str, images: Path | None) -> Iterator[Annotat
         reader = _recognise_file(path, readers) if format == "auto" else readers[format]
         yield from reader.read(path, images)
         return
+    if format != "auto" and readers[format].reads_folders:
+        yield from readers[format].read(path, images)
+        return
     whole = _list_formats(path, readers)
     if len(whole) > 1:
         raise _make_ambiguity_error(path, whole)
@@ -48,11 +52,22 @@ def _read_path(path: Path, format: str, images: Path | None) -> Iterator[Annotat
         yield from readers[whole[0]].read(path, images)
         return
     files, reader = _select_files(path, readers, format)
+    first: dict[str, str] = {}
+    shared: list[tuple[str, str]] = []
     for file in files:
         name = file.relative_to(path).as_posix()
         for annotation in reader.read(file, images):
             named = annotation.annotator or len(files) == 1
+            if not named and first.setdefault(annotation.image, name) != name:
+                shared.append((annotation.image, name))
             yield annotation if named else replace(annotation, annotator=name)
+    if shared:
+        image, name = shared[0]
+        warnings.warn(
+            f"{path}: {len(shared)} images are marked in several files, each of which counts as "
+            f"an annotator (the first is `{image}`, in {first[image]} and {name})",
+            stacklevel=2,
+        )
 
 
 def _import_readers(format: str) -> dict[str, Format]:
@@ -131,11 +146,17 @@ def _select_files(path: Path, readers: dict[str, Format], format: str) -> tuple[
             hint="choose one with --format (`format` in params.yaml)",
         )
     endings = {file.suffix.lower() for file in taken}
-    for file in everything:
-        if file not in taken and file.suffix.lower() in endings and format == "auto":
-            raise UserError(
-                f"is not in format {formats[0]} like its neighbours",
-                where=file,
-                hint="it may be cut short. Repair it, or move it out of the folder",
-            )
+    others = [f for f in everything if f not in taken and f.suffix.lower() in endings]
+    if others and format == "auto":
+        raise UserError(
+            f"is not in format {formats[0]} like its neighbours",
+            where=others[0],
+            hint="it may be cut short. Repair it, or move it out of the folder",
+        )
+    if others:
+        warnings.warn(
+            f"{path}: {len(others)} files are not in format {format} and are left out (the first "
+            f"is `{others[0].relative_to(path)}`)",
+            stacklevel=2,
+        )
     return list(taken), readers[formats[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,8 @@ from cyborg.saliency.pictures import read_grey_map
 
 # Anti-aliased regions are drawn in bands of about this many samples, to bound memory.
 SAMPLES = 2**24
+# A ready-made map whose highest value is below this share of full scale is refused.
+FAINT = 0.1
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ def read_ready_map(
     heat = record.heat
     if heat is None and record.heat_file is not None:
         heat = read_grey_map(record.heat_file)
+        if recipe.format == "auto":
+            _require_visible_map(heat, record.heat_file)
     if heat is None:
         return None
     if heat.shape != size[::-1]:
@@ -170,6 +175,19 @@ def read_ready_map(
         resized = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
         heat = np.clip(np.asarray(resized), 0, 1)
     return np.where(heat > recipe.threshold, heat, 0).astype(np.float32)
+
+
+def _require_visible_map(heat: np.ndarray, file: Path) -> None:
+    """Refuse a map whose highest value is so low that it is rather the number of a category."""
+    highest = float(heat.max())
+    if 0 < highest < FAINT:
+        raise UserError(
+            f"the highest value of the map is {highest:.1%} of full scale, so it is nearly black",
+            where=file,
+            hint="if its values are numbers of categories (0 and 1, …), use --format label_map "
+            "(`format: label_map`). If it is a saliency map, scale it to the full range, or use "
+            "--format heatmap",
+        )
 
 
 def draw_viewer(viewer: Viewer, size: tuple[int, int], recipe: MapRecipe) -> np.ndarray:

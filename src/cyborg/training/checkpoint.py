@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cyborg.common.files import replacing_file
+from cyborg.common.files import replacing_file, sha256_bytes
 
 State = dict[str, Tensor]
+# Length of the hexadecimal sha256 with which the file begins.
+DIGEST = 64
 
 
 @dataclass
@@ -38,6 +41,9 @@ class TrainingState:
 class Checkpoint:
     """A file with a TrainingState and the states of network, optimiser and gradient scaler.
 
+    It begins with the sha256 of the rest. torch reads damaged files without complaint, or raises
+    any kind of error for them.
+
     path: the file, or None to keep nothing.
     identity: digest of the training's specification. The checkpoint of another one is not used.
     """
@@ -62,8 +68,12 @@ class Checkpoint:
             "optimiser": optimiser.state_dict(),
             "scaler": scaler.state_dict(),
         }
-        with replacing_file(self.path) as temporary:
-            torch.save(content, temporary)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        saved = buffer.getvalue()
+        with replacing_file(self.path) as temporary, open(temporary, "wb") as file:
+            file.write(sha256_bytes(saved).encode())
+            file.write(saved)
 
     def restore_state(
         self,
@@ -75,11 +85,8 @@ class Checkpoint:
         if self.path is None:
             return TrainingState()
         try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            return TrainingState()
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-            # The file is replaced as a whole, so only the disk can damage it. Training starts anew.
+            content = self._read_content(self.path)
+        except (OSError, pickle.UnpicklingError):
             return TrainingState()
         if not isinstance(content, dict) or content.get("identity") != self.identity:
             return TrainingState()
@@ -87,6 +94,16 @@ class Checkpoint:
         optimiser.load_state_dict(content["optimiser"])
         scaler.load_state_dict(content["scaler"])
         return TrainingState(**content["progress"])
+
+    @staticmethod
+    def _read_content(path: Path) -> object:
+        """Return the content of the file, or None if it does not have its checksum."""
+        with open(path, "rb") as file:
+            digest, saved = file.read(DIGEST), file.read()
+        if sha256_bytes(saved).encode() != digest:
+            # The file is replaced as a whole, so only the disk can damage it. Training starts anew.
+            return None
+        return torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
 
 
 def copy_state(network: nn.Module) -> State:

@@ -84,8 +84,8 @@ def test_osie_mouse() -> None:
         ("image,x,y,duration_ms", "a.png,1e300,2,3", "out of range|beyond"),
         ("image,x,y,duration_ms", "a.png,1,2", "has 3 cells, not 4"),
         ("image,x,y,x,duration_ms", "a.png,1,2,3,4", "duplicate column `x`"),
-        ("image,x,y,width,height", "a.png,1,2,-7,5", "whole number"),
-        ("image,x,y,width,height", "a.png,1,2,100000,100000", "claims an image"),
+        ("image,x,y,order,width,height", "a.png,1,2,1,-7,5", "whole number"),
+        ("image,x,y,order,width,height", "a.png,1,2,1,100000,100000", "claims an image"),
     ],
 )
 def test_refused(tmp_path: Path, header: str, row: str, message: str) -> None:
@@ -97,7 +97,7 @@ def test_refused(tmp_path: Path, header: str, row: str, message: str) -> None:
 
 def test_one_image_has_one_size(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("image,width,height,x,y\na.png,7,5,1,1\na.png,5,7,1,1\n")
+    path.write_text("image,width,height,x,y,order\na.png,7,5,1,1,1\na.png,5,7,1,1,2\n")
     with pytest.raises(UserError, match="another size") as caught:
         read("fixations", path)
     assert str(caught.value.where).endswith("a.csv:3")

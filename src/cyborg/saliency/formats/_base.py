@@ -26,6 +26,7 @@ class Format:
     skips: sentences that say which parts of a file are left out. Empty if there are none.
     refuses: sentences that say which content is an error, besides broken files.
     general: whether another format that recognises the same content goes first.
+    reads_folders: whether `read` reads a folder as a whole, if somebody chooses the format.
     """
 
     recognise: Callable[[Path, bytes], bool]
@@ -38,3 +39,4 @@ class Format:
     skips: str = ""
     refuses: str = ""
     general: bool = False
+    reads_folders: bool = False

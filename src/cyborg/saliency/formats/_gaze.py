@@ -18,6 +18,12 @@ _SUBJECT = ("subject", "participant", "observer", "annotator", "worker_id")
 _POSITIONS = (("x", "y", 0.0), ("col0", "row0", 0.5), ("col1", "row1", -0.5))
 _BARE = {"duration", "time", "timestamp", "t", "start", "end", "row", "col", "column"}
 _TIMES = ("time", "timestamp", "t")
+# Columns that only a table of gaze has.
+_OF_GAZE = frozenset(
+    [*_SUBJECT, "order"]
+    + [f"{n}_{u}" for n in ("duration", "start", "end", *_TIMES) for u in ("ms", "s")]
+)
+_SIZES = (("width", "height"), ("w", "h"), ("box_width", "box_height"))
 _NOTHING = {"", "nan", "na", "n/a", "null", "none", "."}
 
 
@@ -59,6 +65,7 @@ def read_table(path: Path) -> Iterator[Annotation]:
         if not columns:
             columns = frozenset(row)
             _check_units(columns, f"{path}:1")
+            _refuse_boxes(columns, f"{path}:1")
             samples = _holds_samples(columns)
         name = _csv.require_cell(row, location, *_IMAGE)
         if name not in names:
@@ -100,6 +107,19 @@ def _check_units(columns: frozenset[str], location: str) -> None:
             where=location,
             hint="times: `duration_ms`, `duration_s`, `start_ms`, `end_ms`, `time_ms`, `time_s`. "
             "Positions: `x`, `y`, or `row1`, `col1` (from 1), `row0`, `col0` (from 0)",
+        )
+
+
+def _refuse_boxes(columns: frozenset[str], location: str) -> None:
+    """Raise UserError for a table of boxes: positions with a size, and nothing of gaze."""
+    sized = any({width, height} <= columns for width, height in _SIZES)
+    if sized and not columns & _OF_GAZE:
+        raise UserError(
+            "has positions and sizes, but no subject, order, time or duration, so it may be a "
+            "table of boxes, which is not read",
+            where=location,
+            hint="for gaze, add a column such as `duration_ms` or `subject`. For boxes, use a "
+            "format of docs/annotations.md",
         )
 
 

@@ -28,9 +28,12 @@ from cyborg.saliency.annotation import Annotation, Region, Shape
 from cyborg.saliency.formats import _json, _limits, _shapes
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
+from cyborg.saliency.match import find_image
 
 Size = tuple[int, int] | None
 SHAPES = ("segmentation", "bbox")
+# Reasons for which something is left out.
+NO_AREA, KEY_POINTS = "part of fewer than three points", "list of key points"
 
 
 def recognise(path: Path, head: bytes) -> bool:
@@ -53,8 +56,8 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield one Annotation per image, in the order of the file.
 
-    images: not needed. Raises UserError, naming the record and field, for anything that is not as
-    described above.
+    images: not needed. An image that was renamed by Roboflow is looked up in it. Raises UserError,
+    naming the record and field, for anything that is not as described above.
     """
     root = _json.read_file(path)
     if isinstance(root.value, list):
@@ -83,12 +86,37 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
         if place is None:
             raise stated.make_error(f"no image has the number {_limits.quote_value(stated.value)}")
         regions[place].append(record)
+    names: dict[str, str] = {}
     for image, records in zip(entries, regions, strict=True):
-        name = _limits.check_name(image.get("file_name", "path").as_text(), image.location)
+        name = _find_name(image, images, path)
+        other = names.setdefault(name, image.location)
+        if other != image.location:
+            raise image.make_error(
+                f"is a second version of the image `{name}`, as {other} is",
+                hint="export the images without augmentation, or give the exported images",
+            )
         size = _read_size(image)
         budget = _shapes.MaskBudget()
-        found = tuple(_read_region(record, labels, size, budget)[0] for record in records)
-        yield Annotation(image=name, size=size, regions=found)
+        left_out: list[str] = []
+        found = [_read_region(record, labels, size, budget, left_out)[0] for record in records]
+        regions_ = tuple(region for region in found if region.shapes)
+        yield Annotation(image=name, size=size, regions=regions_, left_out=tuple(left_out))
+
+
+def _find_name(image: _json.Node, images: Path | None, path: Path) -> str:
+    """Return the name of an image.
+
+    Roboflow renames images and keeps the name before in `extra`. It counts if the image of the
+    new name is not in the folder and that of the old one is.
+    """
+    name = _limits.check_name(image.get("file_name", "path").as_text(), image.location)
+    extra = image.get("extra")
+    before = extra.value.get("name") if isinstance(extra.value, dict) else None
+    if images is None or not isinstance(before, str) or not before.strip() or before == name:
+        return name
+    _limits.check_name(before, f"{extra.location}.name")
+    renamed = find_image(images, name, str(path)) is None
+    return before if renamed and find_image(images, before, str(path)) else name
 
 
 def _read_results(root: _json.Node) -> Iterator[Annotation]:
@@ -97,14 +125,16 @@ def _read_results(root: _json.Node) -> Iterator[Annotation]:
         grouped.setdefault(_read_key(record.get("image_id")), []).append(record)
     for key, records in grouped.items():
         budget = _shapes.MaskBudget()
-        found = [_read_region(record, None, None, budget) for record in records]
+        left_out: list[str] = []
+        found = [_read_region(record, None, None, budget, left_out) for record in records]
         sizes = {size for _, size in found if size is not None}
         if len(sizes) > 1:
             raise records[0].make_error(
                 f"image {key} has masks of different sizes: {sorted(sizes)[:3]}"
             )
         size = sizes.pop() if sizes else None
-        yield Annotation(image=key, size=size, regions=tuple(region for region, _ in found))
+        marked = tuple(region for region, _ in found if region.shapes)
+        yield Annotation(image=key, size=size, regions=marked, left_out=tuple(left_out))
 
 
 def _read_key(node: _json.Node) -> str:
@@ -135,9 +165,16 @@ def _read_size(image: _json.Node) -> Size:
 
 
 def _read_region(
-    record: _json.Node, labels: dict[str, str] | None, size: Size, budget: _shapes.MaskBudget
+    record: _json.Node,
+    labels: dict[str, str] | None,
+    size: Size,
+    budget: _shapes.MaskBudget,
+    left_out: list[str],
 ) -> tuple[Region, Size]:
-    """Return the region of a record, and the size of the image if the record states one."""
+    """Return the region of a record, and the size of the image if the record states one.
+
+    A region of parts without area has no shapes. left_out: the reasons are appended to it.
+    """
     category = record.get("category_id")
     label = "" if category.is_missing else _read_key(category)
     if label and labels is not None:
@@ -148,23 +185,31 @@ def _read_region(
     if isinstance(drawn.value, dict):
         shape, size = _read_mask(drawn, label, size, budget)
         return Region((shape,), label), size
-    parts = _read_polygons(drawn, label)
-    if not parts:
+    if not record.get("keypoints", "caption").is_missing:
+        left_out.append(KEY_POINTS if record.has_key("keypoints") else "caption")
+    parts, degenerate = _read_polygons(drawn, label)
+    left_out += [NO_AREA] * degenerate
+    if not parts and not degenerate:
         parts = (_read_box(record.get("bbox"), label),)
     return Region(parts, label), size
 
 
-def _read_polygons(drawn: _json.Node, label: str) -> tuple[Shape, ...]:
-    """Return the polygons of a segmentation. There are none if it is empty."""
+def _read_polygons(drawn: _json.Node, label: str) -> tuple[tuple[Shape, ...], int]:
+    """Return the polygons of a segmentation, and how many parts have no area.
+
+    There are none of either if it is empty.
+    """
     if drawn.is_missing or drawn.value in ([], [[]], ""):
-        return ()
+        return (), 0
     elements = list(drawn.elements())
-    if not isinstance(elements[0].value, list):
-        return (_read_polygon(drawn, label),)
-    return tuple(_read_polygon(part, label) for part in elements if part.value != [])
+    lists = [drawn] if not isinstance(elements[0].value, list) else elements
+    parts = [_read_polygon(part, label) for part in lists if part.value != []]
+    shapes = tuple(part for part in parts if part is not None)
+    return shapes, len(parts) - len(shapes)
 
 
-def _read_polygon(part: _json.Node, label: str) -> Shape:
+def _read_polygon(part: _json.Node, label: str) -> Shape | None:
+    """Return the polygon of a part, or None if it has no area: one or two different points."""
     try:
         flat = np.array(part.value)
     except (ValueError, OverflowError):
@@ -177,6 +222,8 @@ def _read_polygon(part: _json.Node, label: str) -> Shape:
     if not (np.abs(flat.astype(np.float64)) <= _limits.MAX_COORDINATE).all():
         raise part.make_error("has a coordinate that is out of range")
     points = [(float(x), float(y)) for x, y in flat.reshape(-1, 2)]
+    if len(set(points)) < 3:
+        return None
     return _shapes.make_polygon(points, label, part.location)
 
 
@@ -299,7 +346,7 @@ FORMAT = Format(
     ),
     reads="Polygons of several parts, compressed and uncompressed run lengths, and boxes.",
     size="Stated. In results, only masks state it. For other shapes it is looked up.",
-    skips="Key points and captions. `iscrowd` changes nothing.",
+    skips="Key points, captions, and parts of one or two points. `iscrowd` changes nothing.",
     refuses=(
         "A region without segmentation and box, a region of an image or category that the file "
         "does not list, and run lengths that do not fill the image."

@@ -2,26 +2,31 @@
 
 Boxes and ellipses may be rotated. Images without shapes are annotations with nothing marked. If a
 name occurs in several subsets, `<subset>/<name>` is the name, as in CVAT's own folders. A single
-<tag> of an image is the decision. Skeletons are regions of points. Masks are run lengths in rows
-inside the box of the mask.
+<tag> of an image is the decision. A shape with CVAT's label `background` cuts holes into the shapes
+below it (`z_order`, then the order of the file), as in CVAT's own masks. Skeletons are regions of
+points. Masks are run lengths in rows inside the box of the mask.
 
 Source: CVAT's format documentation (xml_format) and its mask codec.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+import numpy as np
+
 from cyborg.common.errors import UserError
 from cyborg.saliency.annotation import Annotation, Point, Region, Shape
+from cyborg.saliency.fill import fill_shape
 from cyborg.saliency.formats import _limits, _rle, _shapes, _xml
 from cyborg.saliency.formats._base import Format
 from cyborg.saliency.formats._example import Example
 
 Size = tuple[int, int]
+# The label whose shapes cut holes.
+BACKGROUND = "background"
 # Children of <image> that hold no region of it.
 _OTHERS = {"tag", "attribute", "requirements"}
 
@@ -38,7 +43,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """Yield an Annotation per <image>, in the order of the file.
 
     images: not needed. Raises UserError, with file, image and shape, for anything that cannot be
-    read. A cuboid has no area in the image. It is left out with a warning.
+    read. A cuboid has no area in the image. It is left out and counted.
     """
     root = _xml.read_file(path)
     if root.tag != "annotations":
@@ -65,35 +70,87 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
         )
         budget = _shapes.MaskBudget()
         tags = [tag.get("label", "") for tag in element.findall("tag")]
+        left_out: list[str] = []
+        regions = _read_regions(element, size, budget, location, left_out)
         many = len(subsets[name]) > 1 and element.get("subset")
         yield Annotation(
             image=f"{element.get('subset')}/{name}" if many else name,
             size=size,
-            regions=tuple(_read_regions(element, size, budget, location)),
+            regions=tuple(_cut_background(list(regions), size, budget, location)),
             decision=tags[0] if len(tags) == 1 else "",
+            left_out=tuple(left_out),
         )
 
 
 def _read_regions(
-    image: Element, size: Size, budget: _shapes.MaskBudget, location: str
-) -> Iterator[Region]:
+    image: Element,
+    size: Size,
+    budget: _shapes.MaskBudget,
+    location: str,
+    left_out: list[str],
+) -> Iterator[tuple[float, Region]]:
+    """Yield the height (`z_order`) of each region, and the region.
+
+    left_out: the reasons for which shapes are left out are appended to it.
+    """
     for number, element in enumerate(image):
         place = f"{location}: {element.tag} {number}"
         label = element.get("label", "")
+        height = _limits.parse_number(element.get("z_order", "0"), f"{place}: z_order")
         if element.tag == "skeleton":
+            left_out += ["hidden point of a skeleton"] * sum(
+                child.get("outside") == "1" for child in element
+            )
             parts = [
                 _read_shapes(child, label, size, budget, place)
                 for child in element
                 if child.tag != "attribute" and child.get("outside") != "1"
             ]
             if parts:
-                yield Region(tuple(shape for part in parts for shape in part), label)
+                yield height, Region(tuple(shape for part in parts for shape in part), label)
         elif element.tag == "cuboid":
-            warnings.warn(
-                f"{place}: cuboids have no area in the image, so they are left out", stacklevel=2
-            )
+            left_out.append("cuboid")
         elif element.tag not in _OTHERS:
-            yield Region(_read_shapes(element, label, size, budget, place), label)
+            yield height, Region(_read_shapes(element, label, size, budget, place), label)
+
+
+def _cut_background(
+    layers: list[tuple[float, Region]], size: Size, budget: _shapes.MaskBudget, location: str
+) -> Iterator[Region]:
+    """Yield the regions without those of the background, which are cut out of those below them.
+
+    A region that loses pixels becomes a mask. Its lines and points stay as they are.
+    """
+    holes = [
+        (height, place, region)
+        for place, (height, region) in enumerate(layers)
+        if region.label == BACKGROUND
+    ]
+    for place, (height, region) in enumerate(layers):
+        if region.label == BACKGROUND:
+            continue
+        above = [hole for *key, hole in holes if tuple(key) > (height, place)]
+        yield _cut_region(region, above, size, budget, location) if above else region
+
+
+def _cut_region(
+    region: Region, above: list[Region], size: Size, budget: _shapes.MaskBudget, location: str
+) -> Region:
+    budget.count_pixels(2 * size[0] * size[1], location)
+    areas = [shape for shape in region.shapes if shape.kind not in ("line", "point")]
+    drawn, cut = _fill(areas, size), _fill([s for hole in above for s in hole.shapes], size)
+    if not (drawn & cut).any():
+        return region
+    rest = tuple(shape for shape in region.shapes if shape.kind in ("line", "point"))
+    mask = _shapes.make_mask(drawn & ~cut, 0, 0, region.label, location, size)
+    return Region((mask, *rest), region.label)
+
+
+def _fill(shapes: list[Shape], size: Size) -> np.ndarray:
+    pixels = np.zeros((size[1], size[0]), dtype=bool)
+    for shape in shapes:
+        fill_shape(pixels, shape, 0.0)
+    return pixels
 
 
 def _read_shapes(
@@ -180,9 +237,9 @@ FORMAT = Format(
     reads=(
         "Polygons, boxes and ellipses with rotation, masks, and closed polylines. Open "
         "polylines, points and skeletons have no area. The single `tag` of an image is the "
-        "decision."
+        "decision. The label `background` cuts holes."
     ),
     size="Stated.",
-    skips="Cuboids (with a warning), attributes, and hidden points of skeletons.",
+    skips="Cuboids, attributes, and hidden points of skeletons.",
     refuses="Tracks of videos.",
 )

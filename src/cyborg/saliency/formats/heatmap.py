@@ -87,4 +87,5 @@ FORMAT = Format(
     size="That of the map.",
     refuses="Pictures in colour, floating-point pictures, and two maps of one image.",
     general=True,
+    reads_folders=True,
 )

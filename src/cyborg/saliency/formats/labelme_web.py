@@ -1,7 +1,8 @@
 """LabelMe, the web tool (XML): one file per image, polygons and masks.
 
 Objects that are marked as deleted are left out. Masks are pictures in the folder `Masks` beside the
-file. This is not labelme, which writes JSON.
+file, or, as the tool keeps them, in `Masks/<folder>` beside `Annotations/<folder>`. This is
+not labelme, which writes JSON.
 
 Source: the LabelMe annotation tool, and the exporter of Datumaro, whose boxes carry a rotation
 about their centre as an attribute.
@@ -57,15 +58,18 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     size = _read_size(root, path, images, name)
     budget = _shapes.MaskBudget()
     regions, people = [], set()
+    deleted = 0
     for number, element in enumerate(root.findall("object")):
         location = f"{path}: object {number}"
         if _xml.read_text(element.find("deleted"), "0") not in ("0", "no", "false"):
+            deleted += 1
             continue
         label = _xml.read_text(element.find("name"))
         regions.append(Region((_read_shape(element, label, size, budget, path, location),), label))
         people |= {_xml.read_text(user) for user in element.iter("username")} - {""}
     annotator = next(iter(people)) if len(people) == 1 else ""
-    yield Annotation(name, size, tuple(regions), annotator=annotator)
+    left_out = ("deleted object",) * deleted
+    yield Annotation(name, size, tuple(regions), annotator=annotator, left_out=left_out)
 
 
 def _read_size(root: Element, path: Path, images: Path | None, name: str) -> Size:
@@ -115,12 +119,15 @@ def _read_mask(
     # Only the last part of the name is used: a mask lies in the folder of masks, nowhere else.
     name = strip_folders(_xml.read_text(element.find("mask")))
     _limits.check_name(name, f"{location}: mask")
-    file = path.parent / "Masks" / name
-    if name in (".", "..") or len(name.encode()) > 255 or not file.is_file():
+    folders = _list_mask_folders(path)
+    fits = name not in (".", "..") and len(name.encode()) <= 255
+    file = next((f / name for f in folders if fits and (f / name).is_file()), None)
+    if file is None:
         raise UserError(
-            f"the mask `{_limits.quote_value(name)}` is not in {path.parent / 'Masks'}",
+            f"the mask `{_limits.quote_value(name)}` is not in {' or '.join(map(str, folders))}",
             where=location,
-            hint="keep the folder `Masks` of the export beside the XML files",
+            hint="keep the folder `Masks` of the export beside the XML files, or beside their "
+            "folder `Annotations`",
         )
     pixels = _images.find_marked_pixels(
         _images.decode_picture(_limits.read_bytes(file), str(file), ("PNG",))
@@ -133,6 +140,18 @@ def _read_mask(
             where=file,
         )
     return _shapes.make_mask(pixels, 0, 0, label, location, size)
+
+
+def _list_mask_folders(path: Path) -> list[Path]:
+    """Return the folders in which the masks of a file may be, as exports and the tool have them."""
+    folders = [path.parent / "Masks"]
+    above = path.resolve().parent
+    inside = Path()
+    while above.name and above.name != "Annotations":
+        inside, above = Path(above.name) / inside, above.parent
+    if above.name:
+        folders.append(above.parent / "Masks" / inside)
+    return folders
 
 
 EXAMPLE = Example(
