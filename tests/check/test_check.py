@@ -104,6 +104,7 @@ class Data:
         manifest = self.images[self.images["problem"] == ""].copy()
         manifest["split"] = [self.split[k] for k in manifest.index]
         manifest["saliency"] = ""
+        manifest = manifest[manifest["split"] != ""]
         MANIFEST_TABLE.write(self.root, manifest)
         check(Experiment.model_validate(EXPERIMENT | changes), self.root)
         return self.report()
@@ -225,12 +226,42 @@ def test_a_generator_kept_for_testing_must_not_be_trained_on(data: Data) -> None
     assert "generator `fake` of the test source `other` is trained on: fake" in data.refused()
 
 
-def test_a_file_with_two_labels_is_warned_of(data: Data) -> None:
-    data.copy("real/004.png", "fake/004.png")
-    (data.root / "fake/004.png").write_bytes((data.root / "real/004.png").read_bytes())
-    digest = data.images.loc[data.images["image"] == "real/004.png", "sha256"].iloc[0]
+@pytest.mark.parametrize("where", ["real/004.png", "other_real/004.png"])
+def test_a_file_with_two_labels_stops(data: Data, where: str) -> None:
+    """In training and in a test set, whatever is done about near duplicates."""
+    data.copy(where, "fake/004.png")
+    (data.root / "fake/004.png").write_bytes((data.root / where).read_bytes())
+    digest = data.images.loc[data.images["image"] == where, "sha256"].iloc[0]
     data.images.loc[data.images["image"] == "fake/004.png", "sha256"] = digest
-    assert any("with two labels" in warning["what"] for warning in data.run()["warnings"])
+    text = data.refused(check={"on_near_duplicates": "warn"})
+    assert f"fake/004.png: is the same file as `{where}`, but one is `synthetic`" in text
+    assert data.report()["label_conflicts"] == {"same_file": 1, "same_picture": 0}
+
+
+@pytest.mark.parametrize("quality", [30, 90])
+def test_a_copy_with_another_label_stops(data: Data, quality: int) -> None:
+    data.copy("real/004.png", "fake/004.png", quality=quality)
+    assert "real/004.png: shows the same picture as `fake/004.png`" in data.refused()
+    assert data.report()["label_conflicts"] == {"same_file": 0, "same_picture": 1}
+    report = data.run(check={"on_near_duplicates": "warn"})
+    assert any("shows the same picture" in warning["what"] for warning in report["warnings"])
+
+
+def test_a_copy_that_the_split_left_out_is_a_conflict_too(data: Data) -> None:
+    data.copy("other/004.png", "real/004.png")
+    left_out = data.images.index[data.images["image"] == "real/004.png"][0]
+    data.split[left_out] = ""
+    assert "same picture as `other/004.png`" in data.refused()
+
+
+def test_a_local_edit_of_a_photograph_has_a_label_of_its_own(data: Data) -> None:
+    edited = Image.open(data.root / "real/004.png")
+    edited.paste((255, 0, 0), (24, 24, 32, 32))
+    edited.save(data.root / "fake/004.png")
+    at = data.images.index[data.images["image"] == "fake/004.png"][0]
+    for key, value in data._row("fake/004.png", "fake").items():
+        data.images.at[at, key] = value
+    assert data.run()["label_conflicts"] == {"same_file": 0, "same_picture": 0}
 
 
 def test_a_codec_that_gives_the_class_away_is_warned_of(data: Data) -> None:

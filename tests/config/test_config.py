@@ -97,6 +97,20 @@ def test_every_key_of_the_shipped_file_is_commented_where_it_first_stands():
     assert {"alpha", "epochs", "training_sets", "sites"} <= seen
 
 
+@pytest.mark.parametrize("name", ["params.yaml", "params/negative_control.yaml"])
+def test_dvc_changes_only_the_value_that_it_sets(tmp_path: Path, name: str):
+    """`dvc exp run -S` writes the file anew, in its own style."""
+    from dvc.utils.serialize import modify_yaml
+
+    before = (REPOSITORY / name).read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(before, encoding="utf-8")
+    with modify_yaml(str(tmp_path / "params.yaml")) as values:
+        values["phantom"]["seed"] = 12345
+    after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    pairs = zip(before.splitlines(), after.splitlines(), strict=True)
+    assert [new.split("#")[0].strip() for old, new in pairs if old != new] == ["seed: 12345"]
+
+
 def keys(values: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Paths of all keys of nested mappings whose names the schema knows."""
     found = []

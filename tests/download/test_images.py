@@ -17,12 +17,15 @@ from PIL import Image
 
 from cyborg.catalogue.members import Member, list_members
 from cyborg.catalogue.related import find_groups
+from cyborg.catalogue.rows import COLUMNS as CATALOGUE_COLUMNS
 from cyborg.catalogue.rows import Related
 from cyborg.catalogue.sources import Source, read_catalogue
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import sha256_bytes
+from cyborg.config.experiment import Experiment
 from cyborg.download import index as images
 from cyborg.download.describe import describe_image
+from cyborg.download.download import download
 from cyborg.download.index import index_images
 from paths import REPOSITORY, SHARED
 
@@ -186,6 +189,35 @@ def test_a_folder_becomes_a_table(tmp_path: Path) -> None:
     assert [bool(p) for p in table["problem"]] == [False, False, True, False]
     assert list(table["group"]) == list(table["image"])
     assert str(table["width"].dtype) == "int64"
+
+
+def test_files_that_are_skipped_are_counted_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not those that the catalogue names, nor hidden ones."""
+    folder = tmp_path / "data/raw/s"
+    saved(folder / "1.png", picture())
+    for name in ("a.heic", "sub/B.HEIC", "c.gif", "README", "marks.json", ".hidden", "maps/x.mat"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+    row = dict.fromkeys(CATALOGUE_COLUMNS, "") | {
+        "name": "s", "label": "bona_fide", "role": "any", "access": "local", "path": "data/raw/s",
+        "annotations": "data/raw/s/marks.json",
+    }  # fmt: skip
+    other = row | {"name": "t", "path": "data/raw/t", "annotations": "data/raw/s/maps"}
+    pd.DataFrame([row, other]).to_csv(tmp_path / "data/sources.csv", index=False)
+    wanted = Experiment.model_validate(
+        {
+            "data": {"training_sets": {"main": ["s"]}, "test_sets": {}},
+            "architectures": {"a": {}},
+            "variants": {"v": {"loss": "cross_entropy"}},
+            "seeds": [1],
+        }
+    )
+    download(wanted, tmp_path, only=["s"])
+    printed = capsys.readouterr().err
+    assert "data/raw/s: skipped files that are not images: 4 (2 .heic, 1 README, 1 .gif)" in printed
+    assert "`README`, `a.heic`, `c.gif`, `sub/B.HEIC`. Images end in .jpg" in printed
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:

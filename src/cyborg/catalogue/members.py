@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -70,7 +70,12 @@ def count_images(source: Source, root: Path) -> int:
 
 
 def walk_images(root: Path, source: Source) -> Iterator[str]:
-    """Yield the images below a source's folder, relative to it, with `/`.
+    """Yield the images below a source's folder, as `walk_files` does."""
+    return (name for name in walk_files(root, source) if name.lower().endswith(EXTENSIONS))
+
+
+def walk_files(root: Path, source: Source) -> Iterator[str]:
+    """Yield the files below a source's folder, relative to it, with `/`.
 
     Links are followed. Hidden files and the folders of maps (columns `annotations` and
     `segmentation`) are left out.
@@ -87,8 +92,25 @@ def walk_images(root: Path, source: Source) -> Iterator[str]:
         seen.add(real)
         folders[:] = sorted(n for n in folders if n[0] != "." and here / n not in maps)
         for name in files:
-            if name[0] != "." and name.lower().endswith(EXTENSIONS):
+            if name[0] != ".":
                 yield (here / name).relative_to(top).as_posix()
+
+
+def list_skipped(root: Path, source: Source, known: Collection[str]) -> list[str]:
+    """Return the files in a source's folder that are no images by their names, sorted.
+
+    known: files and folders that the catalogue names, such as lists and annotations. They are left
+    out, and so are hidden files. A list names its images itself, so that its source skips nothing.
+    """
+    if source.label == LISTED:
+        return []
+
+    def is_known(inside: str) -> bool:
+        path = PurePosixPath(source.path, inside)
+        return any(str(place) in known for place in (path, *path.parents))
+
+    names = (n for n in walk_files(root, source) if not n.lower().endswith(EXTENSIONS))
+    return sorted(name for name in names if not is_known(name))
 
 
 def _make_member(source: Source, inside: str, label: str, generator: str, role: str) -> Member:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from cyborg.check.audit_page import write_html, write_markdown
 from cyborg.check.confounds import is_beyond_chance, measure_baselines, measure_confounds
+from cyborg.check.labels import check_labels
 from cyborg.check.leaks import Findings, check_generators, check_leaks, group_by_set
 from cyborg.common.errors import UserError, UserErrors
 from cyborg.common.files import write_json, write_text
@@ -58,6 +59,7 @@ def check(experiment: Experiment, root: Path = Path()) -> None:
     _check_maps(images, maps, findings)
     _check_classes(experiment, used, findings)
     check_generators(experiment, used, findings)
+    check_labels(experiment, images, root, findings)
     if used["hash"].isna().any():
         stale = used.loc[used["hash"].isna(), "image"].iloc[0]
         what = f"`{stale}` is not in {IMAGE_TABLE.path}"

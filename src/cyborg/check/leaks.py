@@ -133,15 +133,6 @@ def check_leaks(
                 hint="the epoch is selected by images that may be memorized",
             )
         )
-    same = trained.groupby("sha256")["label"].nunique()
-    if contradictory := int((same > 1).sum()):
-        findings.warnings.append(
-            UserError(
-                f"{contradictory} files are in training with two labels",
-                where=MANIFEST_TABLE.path,
-                hint="keep one of them",
-            )
-        )
     findings.numbers["near_duplicates"] = {
         "test_training": len(pairs),
         "validation_training": len(chosen),

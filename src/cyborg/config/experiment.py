@@ -102,7 +102,9 @@ class Check(Parameters):
         description="smallest correlation of thumbnails to call a pair the same picture",
     )
     on_near_duplicates: Literal["stop", "warn"] = Field(
-        "stop", description="what to do if a test image looks like a training image"
+        "stop",
+        description="what to do if a test image looks like a training image, or if two classes "
+        "show the same picture",
     )
     warn_auc: float = Field(
         0.6,

@@ -6,15 +6,16 @@ import multiprocessing
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from cyborg.catalogue.members import EXTENSIONS, count_images, list_members
+from cyborg.catalogue.members import EXTENSIONS, count_images, list_members, list_skipped
 from cyborg.catalogue.rows import FETCHED, RAW
 from cyborg.catalogue.sources import Source, find_used_sources, read_catalogue, suggest_source
 from cyborg.common.closure import hash_code
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 IMAGES = Path("data/images.parquet")
 WORK = Path(".work/download")
+# Skipped files, and kinds of them, that a note names.
+SHOWN = 5
 # Files that mark a folder of data/fetched as complete and as made by this program.
 STAMP, PHANTOM_STAMP = ".source.json", ".phantom.json"
 
@@ -55,6 +58,7 @@ def download(experiment: Experiment, root: Path = Path(), only: list[str] | None
     with _hold_lock(root):
         _sweep_fetched(root)
         obtain_sources(sources.values(), experiment.phantom, experiment.classes, root)
+        _report_skipped(sources.values(), experiment.data.catalogue, root)
         if only is None:
             table = index_images(sources.values(), root, experiment.classes)
             write_table(root / IMAGES, table)
@@ -86,6 +90,24 @@ def obtain_sources(
                 failed.add(source.store or "")
     if mistakes:
         raise UserErrors(mistakes)
+
+
+def _report_skipped(sources: Iterable[Source], catalogue: str, root: Path) -> None:
+    """Count and name the files in the folders of the sources that are not read as images."""
+    rows = read_catalogue(root / catalogue).values()
+    known = {text for s in rows for text in (s.list, s.annotations, s.segmentation, s.weights)}
+    known |= {related.file for source in rows for related in source.related}
+    for source in sources:
+        if names := list_skipped(root, source, known):
+            endings = Counter(PurePosixPath(name).suffix.lower() or name for name in names)
+            kinds = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(SHOWN))
+            shown = ", ".join(f"`{name}`" for name in names[:SHOWN])
+            print(
+                f"note: {source.path}: skipped files that are not images: {len(names)} "
+                f"({kinds}): {shown}{' …' if len(names) > SHOWN else ''}. "
+                f"Images end in {', '.join(EXTENSIONS)}",
+                file=sys.stderr,
+            )
 
 
 def _find_named_sources(catalogue: str, root: Path, names: list[str]) -> dict[str, Source]:
