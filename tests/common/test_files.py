@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,3 +59,14 @@ def test_what_a_killed_process_left_is_cleaned_up(tmp_path: Path):
         (new / "new.png").touch()
     assert list_names(folder) == ["new.png"]
     assert list_names(tmp_path) == ["set"]
+
+
+@pytest.mark.parametrize("replacing", [replacing_file, replacing_folder])
+def test_a_name_that_is_too_long_is_said(tmp_path: Path, replacing: Any):
+    with (
+        pytest.raises(UserError, match="too long for this file system") as caught,
+        replacing(tmp_path / ("x" * 300)),
+    ):
+        pass
+    assert "space" not in caught.value.text()
+    assert list_names(tmp_path) == []

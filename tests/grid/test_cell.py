@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +74,16 @@ def test_a_full_disk_is_said_and_leaves_no_cell(tmp_path: Path, monkeypatch):
     with pytest.raises(UserError, match="No space left"):
         run_cell(path, tmp_path)
     assert list_finished(tmp_path, "wait") == {}
+
+
+def test_a_working_folder_that_is_deleted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def delete(*arguments: Any) -> None:
+        shutil.rmtree(tmp_path / ".work/wait")
+        arguments[-1](1, 2)
+
+    (path,) = write_waiting(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(wait, "CELL_KIND", replace(wait.CELL_KIND, run=delete))
+        with pytest.raises(UserError, match="was deleted while its cell ran"):
+            run_cell(path, tmp_path)
+    assert is_intact(run_cell(path, tmp_path))

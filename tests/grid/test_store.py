@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from cells import write_waiting
 from cyborg.grid.cell import run_cell
 from cyborg.grid.layout import list_finished
-from cyborg.grid.store import restore_cells, set_aside_cells
+from cyborg.grid.store import list_revisions, restore_cells, set_aside_cells
 
 
 def test_cells_set_aside_come_back(tmp_path: Path):
@@ -19,3 +21,10 @@ def test_cells_set_aside_come_back(tmp_path: Path):
     assert list_finished(tmp_path, "wait") == {}
     assert restore_cells(tmp_path, "wait", names) == sorted(names)
     assert sorted(list_finished(tmp_path, "wait")) == sorted(names)
+
+
+def test_without_the_program_git_no_revision_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list_revisions(tmp_path, "train") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -80,6 +81,12 @@ def replacing_folder(folder: str | Path) -> Iterator[Path]:
 
 def describe_write_error(path: Path, error: OSError) -> UserError:
     """Return the UserError for an operating-system error that occurred while writing `path`."""
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(
+            f"has a name of {len(os.fsencode(path.name))} bytes, too long for this file system",
+            where=path.parent / f"{path.name[:40]}…",
+            hint="choose a name of at most 200 bytes",
+        )
     return UserError(
         f"cannot be written: {error.strerror or error}",
         where=path,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cyborg.common.errors import UserError
 from cyborg.common.families import CELL_KINDS
 from cyborg.common.files import describe_write_error, sha256_file, sync_to_disk, write_json
 from cyborg.common.progress import ReportProgress
@@ -48,6 +49,12 @@ def run_cell(path: Path, root: Path = Path()) -> Path:
             kind.run(spec, result, root, work / "resume", report)
             publish_result(result, folder)
         except OSError as error:
+            if error.errno == errno.ENOENT and not result.is_dir():
+                raise UserError(
+                    "was deleted while its cell ran",
+                    where=work,
+                    hint="run the same command again. The cell starts from its first epoch",
+                ) from error
             if error.errno not in _UNWRITABLE:
                 raise
             raise describe_write_error(Path(error.filename or work), error) from error

@@ -181,6 +181,8 @@ def list_revisions(root: Path, grid: str) -> list[str]:
     """Return the md5 of runs/<grid> in every committed dvc.lock, the newest first."""
 
     def git(*words: str) -> str:
+        if shutil.which("git") is None:
+            return ""
         done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
         return done.stdout if done.returncode == 0 else ""
 
