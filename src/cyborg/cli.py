@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(explain_missing_package(error).text(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted. The same command continues from here", file=sys.stderr)
+        print("interrupted. Run the same command again to continue from here", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `cyborg show | head`
         return 0
@@ -90,7 +90,7 @@ def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cyborg",
         description="Train image classifiers with human saliency, reproducibly. "
-        "`dvc repro` runs all stages. Each stage is also a subcommand.",
+        "`dvc repro` runs all stages. You can also run each stage as a subcommand.",
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -109,13 +109,14 @@ def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
                 "--only",
                 nargs="+",
                 metavar="NAME",
-                help="only fetch or draw these sources of the catalogue, in use or not",
+                help="fetch or draw only these sources of the catalogue, even if params.yaml does "
+                "not use them",
             )
     for name, summary in GRIDS.items():
         grid = add(name, summary, make_grid_action(name))
-        grid.add_argument("--spec", type=Path, help="run only the cell of this specification")
-    cell = add("cell", "run the cell of a specification", run_one_cell)
-    cell.add_argument("spec", type=Path, help="specification, a file below plan/")
+        grid.add_argument("--spec", type=Path, help="run only the cell of this specification file")
+    cell = add("cell", "run one cell from its specification file", run_one_cell)
+    cell.add_argument("spec", type=Path, help="specification file, in the folder plan/")
     params = add("params", "check params.yaml and print it with all defaults", print_params)
     params.add_argument("--describe", action="store_true", help="describe every key instead")
     add_params_option(params)
@@ -123,12 +124,16 @@ def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
     add_params_option(sources)
     add("repair", "remove what a killed run left in the way of `dvc repro`", repair_files)
     add("show", "print the AUC table of the last report", print_auc_table)
-    power = add("power", "tell how many runs and images a difference of AUC needs", print_power)
+    power = add(
+        "power", "estimate the runs and images needed to detect a difference in AUC", print_power
+    )
     power.add_argument(
-        "--difference", type=float, default=0.05, help="true difference to be seen (default: 0.05)"
+        "--difference", type=float, default=0.05, help="true difference to detect (default: 0.05)"
     )
     checkpoint = add("import-checkpoint", "convert a published checkpoint", convert_checkpoint)
-    checkpoint.add_argument("checkpoint", type=Path, help="file of {'state_dict': ...}")
+    checkpoint.add_argument(
+        "checkpoint", type=Path, help="file that torch.save wrote, with the key `state_dict`"
+    )
     checkpoint.add_argument("--architecture", required=True, help="network of the checkpoint")
     checkpoint.add_argument("--out", type=Path, required=True, help=".safetensors file to write")
     for name, summary in (

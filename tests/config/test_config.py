@@ -200,6 +200,22 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str):
         load_experiment(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: [1]\nname: a: b\n", "params.yaml:2: is not valid YAML: mapping values"),
+        ("seeds: [1]\nseeds: [2]\n", "params.yaml:2: duplicate key `seeds`"),
+    ],
+)
+def test_the_line_of_broken_yaml_is_named(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_experiment(path)
+    assert caught.value.text().startswith(f"error: {tmp_path}/{message}")
+    assert len(caught.value.text().splitlines()) == 2
+
+
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(UserError, match="there is no such file"):
         load_experiment(tmp_path / "params.yaml")

@@ -138,9 +138,9 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
         key = ("variants", name)
         yield from check(variant.loss, LOSSES.list_names(), "a loss", *key, "loss")
         yield from check(
-            variant.training_set, training_sets, "in data.training_sets", *key, "training_set"
+            variant.training_set, training_sets, "a training set", *key, "training_set"
         )
-        yield from check(variant.saliency, map_sets, "in saliency", *key, "saliency")
+        yield from check(variant.saliency, map_sets, "a map set", *key, "saliency")
         controls = ["none", *CONTROLS.list_names()]
         yield from check(variant.control, controls, "a control", *key, "control")
         if variant.control != "none" and variant.saliency is None:
@@ -153,7 +153,7 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
         formats = ["auto", *FORMATS.list_names()]
         yield from check(maps.format, formats, "a format", "saliency", name, "format")
     baseline, variants = experiment.report.baseline, list(experiment.variants)
-    yield from check(baseline, variants, "in variants", "report", "baseline")
+    yield from check(baseline, variants, "a variant", "report", "baseline")
 
 
 def _check_seeds(experiment: Experiment, file: ParameterFile) -> Iterator[UserError]:
