@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cyborg.cli import GRIDS, STAGES, main
+from paths import REPOSITORY
+from project import TINY
 
 
 def test_without_arguments_it_prints_its_help(capsys: pytest.CaptureFixture[str]):
@@ -65,3 +69,37 @@ def test_it_prints_on_any_encoding(tmp_path: Path, encoding: str):
     assert done.returncode == 0, done.stderr
     assert "0.9" in done.stdout.decode(encoding)
     assert "?" in done.stdout.decode(encoding)
+
+
+def test_params_checks_networks_and_catalogue_before_data_is_touched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    catalogue = (REPOSITORY / "data/sources.csv").read_text(encoding="utf-8")
+    (tmp_path / "data/sources.csv").write_text(catalogue, encoding="utf-8")
+    values = json.loads(json.dumps(TINY))
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert main(["params"]) == 0
+    values["architectures"]["mine"] = {"network": "resnet5o", "image_size": 64}
+    values["data"]["test_sets"]["blocking"].append("phantom_blokcing")
+    path.write_text(yaml.safe_dump(values))
+    capsys.readouterr()
+    assert main(["params"]) == 2
+    printed = capsys.readouterr()
+    assert "architectures.mine: `resnet5o` is not a network" in printed.err
+    assert "`resnet50`" in printed.err
+    assert "did you mean `phantom_blocking`?" in printed.err
+    assert printed.out == ""
+
+
+def test_params_of_registered_networks_does_not_import_timm():
+    code = (
+        "import sys; from cyborg.cli import main; assert main(['params']) == 0; "
+        "print(sorted({'timm'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

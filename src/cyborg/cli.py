@@ -8,9 +8,13 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyborg.common.errors import UserError
 from cyborg.common.packages import explain_missing_package
+
+if TYPE_CHECKING:
+    from cyborg.config.experiment import Experiment
 
 Action = Callable[[argparse.Namespace], None]
 """Runs a subcommand with its parsed options."""
@@ -57,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(explain_missing_package(error).text(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted. The same command continues from here", file=sys.stderr)
+        print("interrupted. Run the same command again to continue from here", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `cyborg show | head`
         return 0
@@ -86,7 +90,7 @@ def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cyborg",
         description="Train image classifiers with human saliency, reproducibly. "
-        "`dvc repro` runs all stages. Each stage is also a subcommand.",
+        "`dvc repro` runs all stages. You can also run each stage as a subcommand.",
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -105,13 +109,14 @@ def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
                 "--only",
                 nargs="+",
                 metavar="NAME",
-                help="only fetch or draw these sources of the catalogue, in use or not",
+                help="fetch or draw only these sources of the catalogue, even if params.yaml does "
+                "not use them",
             )
     for name, summary in GRIDS.items():
         grid = add(name, summary, make_grid_action(name))
-        grid.add_argument("--spec", type=Path, help="run only the cell of this specification")
-    cell = add("cell", "run the cell of a specification", run_one_cell)
-    cell.add_argument("spec", type=Path, help="specification, a file below plan/")
+        grid.add_argument("--spec", type=Path, help="run only the cell of this specification file")
+    cell = add("cell", "run one cell from its specification file", run_one_cell)
+    cell.add_argument("spec", type=Path, help="specification file, in the folder plan/")
     params = add("params", "check params.yaml and print it with all defaults", print_params)
     params.add_argument("--describe", action="store_true", help="describe every key instead")
     add_params_option(params)
@@ -119,12 +124,16 @@ def create_parser(arguments: list[str]) -> argparse.ArgumentParser:
     add_params_option(sources)
     add("repair", "remove what a killed run left in the way of `dvc repro`", repair_files)
     add("show", "print the AUC table of the last report", print_auc_table)
-    power = add("power", "tell how many runs and images a difference of AUC needs", print_power)
+    power = add(
+        "power", "estimate the runs and images needed to detect a difference in AUC", print_power
+    )
     power.add_argument(
-        "--difference", type=float, default=0.05, help="true difference to be seen (default: 0.05)"
+        "--difference", type=float, default=0.05, help="true difference to detect (default: 0.05)"
     )
     checkpoint = add("import-checkpoint", "convert a published checkpoint", convert_checkpoint)
-    checkpoint.add_argument("checkpoint", type=Path, help="file of {'state_dict': ...}")
+    checkpoint.add_argument(
+        "checkpoint", type=Path, help="file that torch.save wrote, with the key `state_dict`"
+    )
     checkpoint.add_argument("--architecture", required=True, help="network of the checkpoint")
     checkpoint.add_argument("--out", type=Path, required=True, help=".safetensors file to write")
     for name, summary in (
@@ -194,8 +203,41 @@ def print_params(options: argparse.Namespace) -> None:
 
     from cyborg.config.load import load_experiment
 
-    values = load_experiment(options.params).model_dump(mode="json")
+    experiment = load_experiment(options.params)
+    check_before_data(experiment, options.params)
+    values = experiment.model_dump(mode="json")
     print(yaml.safe_dump(values, sort_keys=False), end="")
+
+
+def check_before_data(experiment: Experiment, path: Path) -> None:
+    """Check all that can be known before data is touched, besides the file of the experiment.
+
+    These are the keys that dvc.yaml depends on, the rows of the catalogue and the names of the
+    networks. timm, which takes seconds, is imported only for names that this project does not know.
+    Raises UserErrors with all mistakes.
+    """
+    from cyborg.catalogue.sources import find_used_sources
+    from cyborg.common.errors import UserErrors
+    from cyborg.config.load import find_missing_keys
+    from cyborg.config.parameter_file import ParameterFile
+    from cyborg.models.architectures import find_network
+
+    file = ParameterFile.read(path)
+    found = list(find_missing_keys(file, Path("dvc.yaml")))
+    for name, row in experiment.architectures.items():
+        try:
+            find_network(row.network or name)
+        except UserError as error:
+            location = error.where or file.locate("architectures", name)
+            found.append(UserError(error.what, where=location, hint=error.hint))
+    try:
+        find_used_sources(experiment)
+    except UserErrors as error:
+        found += error.mistakes
+    except UserError as error:
+        found.append(error)
+    if found:
+        raise UserErrors(found)
 
 
 def print_sources(options: argparse.Namespace) -> None:

@@ -200,6 +200,22 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str):
         load_experiment(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: [1]\nname: a: b\n", "params.yaml:2: is not valid YAML: mapping values"),
+        ("seeds: [1]\nseeds: [2]\n", "params.yaml:2: duplicate key `seeds`"),
+    ],
+)
+def test_the_line_of_broken_yaml_is_named(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_experiment(path)
+    assert caught.value.text().startswith(f"error: {tmp_path}/{message}")
+    assert len(caught.value.text().splitlines()) == 2
+
+
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(UserError, match="there is no such file"):
         load_experiment(tmp_path / "params.yaml")
@@ -238,3 +254,49 @@ def test_every_option_of_the_schema_is_described():
     for model in models(Experiment):
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name} has no description"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ([-1], "greater than or equal to 0"),
+        ([2**32], "less than or equal to 4294967295"),
+        ([10**22], "less than or equal to 4294967295"),
+        ([True], "valid integer, not `True`"),
+        ([1.5], "valid integer"),
+    ],
+)
+def test_seeds_that_numpy_and_torch_do_not_share_are_refused(
+    tmp_path: Path, seeds: list[Any], message: str
+):
+    for key in ("seeds", "split__seed", "phantom__seed", "report__seed"):
+        path = write(
+            tmp_path / "params.yaml", changed(**{key: seeds if key == "seeds" else seeds[0]})
+        )
+        with pytest.raises(UserErrors, match=re.escape(message)):
+            load_experiment(path)
+    load_experiment(write(tmp_path / "params.yaml", changed(seeds=[0, 2**32 - 1])))
+
+
+@pytest.mark.parametrize("name", ["v" * 20, "ab" * 15, "a" + "1" * 64, "name\n", "x" * 300, "ä"])
+def test_names_that_cannot_be_folders_or_rules_are_refused(tmp_path: Path, name: str):
+    variants = {**TINY["variants"], name: {"loss": "cross_entropy"}}
+    with pytest.raises(UserErrors) as caught:
+        load_experiment(write(tmp_path / "params.yaml", changed(variants=variants)))
+    (mistake,) = caught.value.mistakes
+    assert "cannot be a name" in mistake.what
+    assert "\n" not in mistake.what
+
+
+def test_sections_that_dvc_demands_are_missed_before_any_stage_runs(tmp_path: Path):
+    values = changed()
+    for name in ("phantom", "check"):
+        del values[name]
+    path = write(tmp_path / "params.yaml", values)
+    load_experiment(path)  # outside of a project nothing depends on them
+    (tmp_path / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
+    with pytest.raises(UserErrors) as caught:
+        load_experiment(path)
+    places = {str(mistake.where).rsplit(": ", 1)[-1] for mistake in caught.value.mistakes}
+    assert {"phantom", "check", "check.near_duplicate_bits"} <= places
+    assert "Add `phantom: {}`" in caught.value.text()

@@ -191,7 +191,7 @@ def test_a_file_that_is_not_of_the_command_is_never_replaced(
     picture = write_image(folder / "a.png")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     assert run_saliency(export, "--images", folder, "--out", folder) == 2
-    assert "`a.png` stands there" in capsys.readouterr().err
+    assert "contains `a.png`" in capsys.readouterr().err
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert picture.is_file()
 

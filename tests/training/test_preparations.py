@@ -289,7 +289,7 @@ def test_a_cell_depends_on_the_code_of_its_own_preparations_only(tmp_path: Path)
     ("prepare", "message"),
     [
         ({"techer": {}}, r"`techer` is not a preparation(.|\n)*teacher"),
-        ({"teacher": {"variant": "cybrog"}}, r"`cybrog` is not in variants(.|\n)*cyborg"),
+        ({"teacher": {"variant": "cybrog"}}, r"`cybrog` is not a variant(.|\n)*cyborg"),
         ({"teacher": {}}, r"prepare.teacher.*variant"),
         ({"teacher": {"variant": "student"}}, r"circle: student -> student"),
         ({"blur": {"levels": [0]}}, r"above 0"),

@@ -25,7 +25,8 @@ def format_listing(experiment: Experiment, root: Path = Path()) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-    return f"{table}\n* in use. How to get the others: column `instructions` of the catalogue"
+    guide = f"To get missing images, see the column `instructions` of {experiment.data.catalogue}"
+    return f"{table}\n* used by the experiment. {guide}"
 
 
 def _describe_state(source: Source, root: Path, there: int) -> str:

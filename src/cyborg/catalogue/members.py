@@ -100,9 +100,10 @@ def list_skipped(root: Path, source: Source, known: Collection[str]) -> list[str
     """Return the files in a source's folder that are no images by their names, sorted.
 
     known: files and folders that the catalogue names, such as lists and annotations. They are left
-    out, and so are hidden files. A list names its images itself, so that its source skips nothing.
+    out, and so are hidden files. A list names its images itself, so that its source skips nothing,
+    and whatever lies beside drawn phantoms was drawn with them.
     """
-    if source.label == LISTED:
+    if source.label == LISTED or source.access == "phantom":
         return []
 
     def is_known(inside: str) -> bool:

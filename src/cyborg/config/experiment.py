@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -12,7 +12,11 @@ from cyborg.config.networks import NetworkOptions
 from cyborg.config.saliency import MapRecipe
 from cyborg.config.training import Training
 
-NAME = r"^[a-z0-9][a-z0-9_]*$"
+NAME = r"[a-z0-9][a-z0-9_]{0,63}"
+# Snakemake takes a part of a path that is repeated more than 20 times for an endless rule.
+REPEATED = r"(.+?)\1{9}"
+# numpy and torch accept these seeds alike. `strict` refuses true and false.
+Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 
 
 class Data(Parameters):
@@ -48,7 +52,7 @@ class Phantom(Parameters):
     """`phantom`: how the procedural faces are drawn (sources whose access is `phantom`)."""
 
     size: int = Field(128, ge=32, le=1024, description="side of the drawn images, pixels")
-    seed: int = Field(0, ge=0, description="seed of every random choice of the drawing")
+    seed: Seed = Field(0, description="seed of every random choice of the drawing")
     annotators: int = Field(3, ge=1, le=20, description="simulated annotators per image")
     shortcut: float = Field(
         0.85, ge=0.5, le=1, description="share of synthetic training images with the shortcut cue"
@@ -80,7 +84,7 @@ class Split(Parameters):
         lt=1,
         description="share kept for testing of a source that is both trained and tested on",
     )
-    seed: int = Field(0, ge=0, description="seed of the draw. Images keep their part if sets grow")
+    seed: Seed = Field(0, description="seed of the draw. Images keep their part if sets grow")
     join_near_duplicates: bool = Field(
         True, description="images that look the same go into the same part"
     )
@@ -166,7 +170,7 @@ class Report(Parameters):
 
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
     bootstrap: int = Field(2000, ge=100, description="resamples of images and seeds")
-    seed: int = Field(0, ge=0, description="seed of the resampling")
+    seed: Seed = Field(0, description="seed of the resampling")
     baseline: str | None = Field(
         None, description="variant that the others are compared with. null is the first"
     )
@@ -198,7 +202,7 @@ class Experiment(Parameters):
     pack: Pack = Field(Pack(), description="decoding")
     architectures: dict[str, Architecture] = Field(min_length=1, description="networks")
     variants: dict[str, Variant] = Field(min_length=1, description="losses and controls")
-    seeds: list[int] = Field(min_length=1, description="one run of each cell per seed")
+    seeds: list[Seed] = Field(min_length=1, description="one run of each cell per seed")
     training: Training = Field(Training(), description="optimisation")
     evaluation: Evaluation = Field(Evaluation(), description="scoring")
     report: Report = Field(Report(), description="tables")

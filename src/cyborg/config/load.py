@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from cyborg.common.errors import UserError, UserErrors
@@ -14,7 +15,7 @@ from cyborg.common.families import CONTROLS, FORMATS, LOSSES
 from cyborg.common.registry import suggest_name
 from cyborg.common.schema import collect_mistakes
 from cyborg.config import preparations
-from cyborg.config.experiment import NAME, Architecture, Experiment, Variant
+from cyborg.config.experiment import NAME, REPEATED, Architecture, Experiment, Variant
 from cyborg.config.parameter_file import ParameterFile
 from cyborg.config.training import Training
 
@@ -31,6 +32,7 @@ def load_experiment(path: str | Path = "params.yaml") -> Experiment:
     except ValidationError as error:
         raise collect_mistakes(error, Experiment, path, find_line=file.find_line) from None
     found = [
+        *find_missing_keys(file, file.path.parent / "dvc.yaml"),
         *_check_names(experiment, file),
         *_check_references(experiment, file),
         *_check_seeds(experiment, file),
@@ -48,6 +50,34 @@ def load_experiment(path: str | Path = "params.yaml") -> Experiment:
             hint="the first teacher must be taught by people",
         )
     return experiment
+
+
+def find_missing_keys(file: ParameterFile, pipeline: Path) -> Iterator[UserError]:
+    """Yield a mistake for each key that a stage of dvc.yaml depends on and the file does not have.
+
+    DVC stops at such a key, but only when it comes to the stage. pipeline: dvc.yaml. If there is
+    none, nothing is missing.
+    """
+    if not pipeline.is_file():
+        return
+    wanted: dict[str, str] = {}
+    stages = yaml.safe_load(pipeline.read_text(encoding="utf-8")).get("stages", {})
+    for stage, content in stages.items():
+        for key in content.get("params", []):
+            if isinstance(key, str):
+                wanted.setdefault(key, stage)
+    for key, stage in wanted.items():
+        place: Any = file.values()
+        for part in key.split("."):
+            place = place.get(part) if isinstance(place, dict) and part in place else None
+        top, _, inside = key.partition(".")
+        if place is None:
+            value = f"its default of docs/params.md to `{top}`" if inside else f"`{top}: {{}}`"
+            yield UserError(
+                "is missing",
+                where=f"{file.path}: {key}",
+                hint=f"the stage `{stage}` of {pipeline} depends on it. Add {value}",
+            )
 
 
 def resolve_loss_options(variant: Variant) -> dict[str, Any]:
@@ -85,11 +115,13 @@ def _check_names(experiment: Experiment, file: ParameterFile) -> Iterator[UserEr
     }
     for key, names in rows.items():
         for name in names:
-            if not re.match(NAME, name):
+            if not re.fullmatch(NAME, name) or re.search(REPEATED, name):
+                shown = name[:80].encode("unicode_escape").decode()
                 yield UserError(
-                    f"`{name}` cannot be a name",
-                    where=file.locate(*key, name),
-                    hint="use lower-case letters, digits and _",
+                    f"`{shown}` cannot be a name",
+                    where=file.locate(*key, name) if shown == name else file.locate(*key),
+                    hint="use at most 64 lower-case letters, digits and _, and repeat no part ten "
+                    "times",
                 )
 
 
@@ -106,9 +138,9 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
         key = ("variants", name)
         yield from check(variant.loss, LOSSES.list_names(), "a loss", *key, "loss")
         yield from check(
-            variant.training_set, training_sets, "in data.training_sets", *key, "training_set"
+            variant.training_set, training_sets, "a training set", *key, "training_set"
         )
-        yield from check(variant.saliency, map_sets, "in saliency", *key, "saliency")
+        yield from check(variant.saliency, map_sets, "a map set", *key, "saliency")
         controls = ["none", *CONTROLS.list_names()]
         yield from check(variant.control, controls, "a control", *key, "control")
         if variant.control != "none" and variant.saliency is None:
@@ -121,7 +153,7 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
         formats = ["auto", *FORMATS.list_names()]
         yield from check(maps.format, formats, "a format", "saliency", name, "format")
     baseline, variants = experiment.report.baseline, list(experiment.variants)
-    yield from check(baseline, variants, "in variants", "report", "baseline")
+    yield from check(baseline, variants, "a variant", "report", "baseline")
 
 
 def _check_seeds(experiment: Experiment, file: ParameterFile) -> Iterator[UserError]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from cyborg.common.errors import UserError
 from cyborg.common.schema import KeyPath
@@ -35,7 +36,7 @@ class ParameterFile:
                 hint="run the command in the project folder, or give --params",
             ) from None
         except (YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"is not valid YAML: {error}", where=path) from None
+            raise _describe_yaml_error(error, path) from None
         if not isinstance(marked, dict):
             raise UserError("holds no keys", where=path, hint="see params.yaml of this project")
         return cls(path, marked)
@@ -61,6 +62,22 @@ class ParameterFile:
         line = self.find_line(key)
         name = ".".join(str(part) for part in key)
         return f"{self.path}:{line}: {name}" if line else f"{self.path}: {name}"
+
+
+def _describe_yaml_error(error: YAMLError | UnicodeDecodeError, path: Path) -> UserError:
+    """Return a message that names the line of a file that is not YAML, and the reason."""
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return UserError(f"is not valid YAML: {error}", where=path)
+    location = f"{path}:{error.problem_mark.line + 1}"
+    if isinstance(error, DuplicateKeyError):
+        # The parser's text repeats both values. Its key is the first word in quotation marks.
+        _, key, *_ = f'{error.problem}""'.split('"')
+        return UserError(f"duplicate key `{key}`", where=location, hint="keep one of the two")
+    return UserError(
+        f"is not valid YAML: {error.problem}",
+        where=location,
+        hint="check the indentation, colons and quotation marks of this line and the one above",
+    )
 
 
 def _strip_marks(value: Any) -> Any:

@@ -61,17 +61,21 @@ def add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
         type=Path,
         metavar="FILE",
         default=Path("params.yaml"),
-        help="experiment file that --maps refers to (default: params.yaml)",
+        help="experiment file in which --maps is looked up (default: params.yaml)",
     )
-    parser.add_argument("--maps", metavar="NAME", help="use the recipe of this map set")
+    parser.add_argument(
+        "--maps",
+        metavar="NAME",
+        help="use the recipe of this map set: a name under `saliency` in the experiment file",
+    )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
-        help="set a key of the recipe, as below `saliency` in params.yaml: "
-        "granularity=box, blur=5, gaze.sigma=0.5 (may be repeated)",
+        help="set a key of the recipe (see docs/params.md), such as granularity=box, blur=5 or "
+        "gaze.sigma=0.5 (may be repeated)",
     )
 
 
@@ -167,7 +171,8 @@ def _convert(options: argparse.Namespace, recipe: MapRecipe) -> None:
         options.input, options.images, options.out, options.format, recipe, options.preview
     )
     marked = sum(row.area > 0 for row in rows)
-    print(f"{len(rows)} maps, {marked} with something marked: {options.out}")
+    noun = "map" if len(rows) == 1 else "maps"
+    print(f"wrote {len(rows)} {noun} to {options.out} ({len(rows) - marked} empty)")
     print(options.out / SUMMARY)
     if options.preview:
         print(options.out / PREVIEW)

@@ -54,7 +54,7 @@ def convert_annotations(
     stems are told apart by their whole names (`a/1.jpg` becomes `a_1.jpg.png`), with a note.
     preview: also write OUT/preview.jpg. Files are written complete or not at all, and nowhere
     else than in OUT. A file in OUT is replaced only if OUT/summary.csv says that it is a map of an
-    earlier call. Raises UserError if another file stands there, and as the readers,
+    earlier call. Raises UserError if another file is in its place, and as the readers,
     `gather_images` and `render_map` do.
     """
     recipe = (recipe or MapRecipe()).model_copy(update={"format": format})
@@ -146,9 +146,9 @@ def _refuse_others_files(out: Path, names: list[str]) -> None:
     for name in names:
         if name not in listed and os.path.lexists(out / name):
             raise UserError(
-                f"the file `{name}` stands there, and this command did not write it",
+                f"contains `{name}`, which this command did not write",
                 where=out,
-                hint="give --out a new or an empty folder",
+                hint="choose a new or an empty folder as --out",
             )
 
 

@@ -93,9 +93,9 @@ def _recognise_file(path: Path, readers: dict[str, Format]) -> Format:
     found = _list_formats(path, readers)
     if not found:
         raise UserError(
-            "is in no annotation format that is known",
+            "no annotation format recognises this file",
             where=path,
-            hint=f"known: {', '.join(readers)}. --format (`format`) chooses one",
+            hint=f"choose one with --format NAME, or `format` in params.yaml: {', '.join(readers)}",
         )
     if len(found) > 1:
         raise _make_ambiguity_error(path, found)

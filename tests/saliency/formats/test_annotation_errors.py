@@ -44,7 +44,7 @@ def write_labelme(**changes: Any) -> str:
         ({"shape": {"points": [[0, 0]]}}, "shapes[1].points", "2 or 4 points"),
         ({"shape": {"points": [[0, 0], [1]]}}, "shapes[1].points[1]", "not a point"),
         ({"shape": {"points": [[0, 0], [1, 1e300]]}}, "shapes[1].points[1]", "out of range"),
-        ({"shape": {"shape_type": "blob"}}, "shapes[1].shape_type", "not known"),
+        ({"shape": {"shape_type": "blob"}}, "shapes[1].shape_type", "unknown shape type"),
         ({"shape": {"shape_type": "mask"}}, "shapes[1].mask", "is missing"),
     ],
 )

@@ -67,7 +67,7 @@ def check_number(
         raise UserError(
             f"{quote_value(value)} is out of range",
             where=location,
-            hint=f"a number from {low:g} to {high:g} is expected",
+            hint=f"use a number from {low:,.10g} to {high:,.10g}",
         )
     raise UserError(f"`{quote_value(value)}` is not a number", where=location)
 

@@ -345,8 +345,8 @@ FORMAT = Format(
         "COCO instances, stuff and results, SA-1B, and COCO exports of CVAT, VIA and others (JSON)"
     ),
     reads="Polygons of several parts, compressed and uncompressed run lengths, and boxes.",
-    size="Stated. In results only masks state it, else it is looked up.",
-    skips=("Key points, captions, and parts of one or two points. `iscrowd` changes nothing."),
+    size="Stated. In results, only masks state it. For other shapes it is looked up.",
+    skips="Key points, captions, and parts of one or two points. `iscrowd` changes nothing.",
     refuses=(
         "A region without segmentation and box, a region of an image or category that the file "
         "does not list, and run lengths that do not fill the image."

@@ -191,7 +191,7 @@ def _read_shapes(
     if kind == "points":
         return tuple(_shapes.make_point(x, y, label) for x, y in points)
     raise UserError(
-        f"shapes of type `{_limits.quote_value(kind)}` are not known",
+        f"unknown shape type `{_limits.quote_value(kind)}`",
         where=location,
         hint="known: box, polygon, polyline, points, ellipse, mask, skeleton",
     )

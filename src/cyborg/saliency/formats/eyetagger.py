@@ -169,7 +169,7 @@ FORMAT = Format(
         "seconds of drawing."
     ),
     size="That of the drawing.",
-    skips="The free text, and presses whose end is unknown (in the time).",
+    skips="The free text. The time leaves out strokes whose end is unknown.",
     refuses=(
         "Two pressed buttons, a picture without transparency, and a picture and strokes of "
         "different sizes."

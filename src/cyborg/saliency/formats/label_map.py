@@ -319,7 +319,7 @@ FORMAT = Format(
         "Label maps, masks of 0 and 1, per-part masks of CelebAMask-HQ, and CVAT's \"Segmentation "
         'mask 1.1" (PNG)'
     ),
-    reads="Every category of a map, or the part that a mask's file name ends in.",
+    reads="Every category of a map, or the part at the end of a mask's file name.",
     size="That of the map.",
     skips="The numbers 0 (background) and 255 (border).",
     refuses=(

@@ -118,7 +118,7 @@ def _read_shape(node: Node, size: Size, budget: _shapes.MaskBudget) -> Shape:
         must(2)
         return _read_mask(node, label, points, size, budget)
     raise node.get("shape_type").make_error(
-        f"shapes of type `{_limits.quote_value(kind)}` are not known",
+        f"unknown shape type `{_limits.quote_value(kind)}`",
         hint="known: polygon, rectangle, oriented_rectangle, rotation, quadrilateral, circle, "
         "line, linestrip, point, mask",
     )

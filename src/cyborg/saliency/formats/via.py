@@ -159,7 +159,7 @@ def _read_shape(node: Node, label: str) -> Shape:
     if kind == "point":
         return _shapes.make_point(value("cx"), value("cy"), label)
     raise node.get("name").make_error(
-        f"shapes of type `{_limits.quote_value(kind)}` are not known",
+        f"unknown shape type `{_limits.quote_value(kind)}`",
         hint="known: rect, polygon, polyline, circle, ellipse, point",
     )
 
