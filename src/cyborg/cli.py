@@ -228,8 +228,8 @@ def check_before_data(experiment: Experiment, path: Path) -> None:
         try:
             find_network(row.network or name)
         except UserError as error:
-            location = error.where or file.locate("architectures", name)
-            found.append(UserError(error.what, where=location, hint=error.hint))
+            location = error.location or file.locate("architectures", name)
+            found.append(UserError(error.what, location=location, hint=error.hint))
     try:
         find_used_sources(experiment)
     except UserErrors as error:

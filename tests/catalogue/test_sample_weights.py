@@ -35,7 +35,7 @@ HEADER = "image,sample_weight\n"
 
 
 def source(name: str = "s", **options: str) -> Source:
-    return Source(name, "synthetic", path=f"data/raw/{name}", where="data/sources.csv:2",
+    return Source(name, "synthetic", path=f"data/raw/{name}", location="data/sources.csv:2",
                   **{"weights": FILE} | options)  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_a_whole_path_comes_before_a_file_name(tmp_path: Path) -> None:
 )
 def test_a_wrong_row_is_named(tmp_path: Path, row: str, what: str, hint: str) -> None:
     (found,) = mistakes(tmp_path, f"{HEADER}a/2.png,4\n\n{row}\n")
-    assert (found.what, found.where) == (what, f"{FILE}:4")
+    assert (found.what, found.location) == (what, f"{FILE}:4")
     assert hint in str(found.hint)
 
 
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_used(
     tmp_path: Path, text: str | bytes | None, where: str, what: str
 ) -> None:
     (found,) = mistakes(tmp_path, text)
-    assert found.where == where
+    assert found.location == where
     assert found.what.startswith(what)
     assert found.hint or "cannot" in what or "CSV" in what
 
@@ -141,7 +141,7 @@ def test_all_mistakes_of_all_files_up_to_a_number(tmp_path: Path) -> None:
             [source(), source("t", weights="data/raw/t.csv"), source("u", weights="")],
             tmp_path,
         )
-    places = [found.where for found in caught.value.mistakes]
+    places = [found.location for found in caught.value.mistakes]
     assert places == [*(f"{FILE}:{row}" for row in range(2, 12)), FILE, "data/raw/t.csv:2"]
 
 

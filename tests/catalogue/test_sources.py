@@ -118,7 +118,7 @@ def test_a_row_is_read(tmp_path: Path) -> None:
         ("data/raw/q.csv", ("c", "d")),
     ]
     assert (source.sha256, source.count, source.weights) == ("ab" * 32, 12, "data/raw/w.csv")
-    assert source.where.endswith("sources.csv:2")
+    assert source.location.endswith("sources.csv:2")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_wrong_cell_is_named(
 ) -> None:
     path = write(tmp_path, ROW | {"name": "first"}, ROW | changes)
     (found,) = mistakes(path)
-    assert found.where == f"{path}:3: {column}"
+    assert found.location == f"{path}:3: {column}"
     assert text in found.text()
 
 
@@ -173,14 +173,14 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
     path = write(
         tmp_path, ROW | {"role": "x", "count": "y"}, ROW | {"name": "b", "access": "z"}, ROW, ROW
     )
-    places = [str(found.where).removeprefix(f"{path}:") for found in mistakes(path)]
+    places = [str(found.location).removeprefix(f"{path}:") for found in mistakes(path)]
     assert places == ["2: role", "2: count", "3: access", "5: name"]
 
 
 def test_rows_are_counted_with_text_over_several_lines(tmp_path: Path) -> None:
     path = write(tmp_path, ROW | {"citation": "one\ntwo\nthree"}, ROW | {"role": "x"})
     (found,) = mistakes(path)
-    assert found.where == f"{path}:5: role"
+    assert found.location == f"{path}:5: role"
 
 
 def test_two_archives_in_one_folder(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_two_archives_in_one_folder(tmp_path: Path) -> None:
     assert len(read_catalogue(write(tmp_path, one, same))) == 2
     (found,) = mistakes(write(tmp_path, one, same, other))
     assert "two archives" in found.what
-    assert str(found.where).endswith(":4: path")
+    assert str(found.location).endswith(":4: path")
 
 
 @given(path=st.text(alphabet="ab./\\~:C ", min_size=1, max_size=24))
@@ -229,7 +229,7 @@ def test_a_catalogue_of_before_is_mended_as_the_message_says(tmp_path: Path) -> 
 def test_a_row_with_too_many_cells(tmp_path: Path) -> None:
     path = write(tmp_path, ROW)
     path.write_text(path.read_text() + "a,b\n\n" + "x," * len(COLUMNS) + "\n")
-    places = [(found.where, found.what) for found in mistakes(path)]
+    places = [(found.location, found.what) for found in mistakes(path)]
     assert places == [(f"{path}:3", "has 2 cells, not 17"), (f"{path}:5", "has 18 cells, not 17")]
 
 
@@ -301,7 +301,7 @@ def test_what_does_not_fit_an_experiment(
 ) -> None:
     three(tmp_path)
     (found,) = complaints(tmp_path, experiment(training, test))
-    assert found.where == where
+    assert found.location == where
     assert text in found.text()
 
 
@@ -334,7 +334,7 @@ def test_a_label_that_is_no_class(tmp_path: Path) -> None:
     three(tmp_path)
     (found,) = complaints(tmp_path, experiment(["real", "spoofs", "fake"], ["real", "fake"]))
     assert "`spoof` is not among the classes" in found.what
-    assert str(found.where).endswith("sources.csv:6: label")
+    assert str(found.location).endswith("sources.csv:6: label")
     wanted = experiment(["real", "spoofs", "fake"], ["real", "fake"],
                         ("bona_fide", "spoof", "synthetic"))  # fmt: skip
     assert "spoofs" in find_used_sources(wanted, tmp_path)

@@ -297,6 +297,6 @@ def test_sections_that_dvc_demands_are_missed_before_any_stage_runs(tmp_path: Pa
     (tmp_path / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
     with pytest.raises(UserErrors) as caught:
         load_experiment(path)
-    places = {str(mistake.where).rsplit(": ", 1)[-1] for mistake in caught.value.mistakes}
+    places = {str(mistake.location).rsplit(": ", 1)[-1] for mistake in caught.value.mistakes}
     assert {"phantom", "check", "check.near_duplicate_bits"} <= places
     assert "Add `phantom: {}`" in caught.value.text()

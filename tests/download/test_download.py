@@ -808,7 +808,7 @@ def test_broken_checksums_are_named(tmp_path: Path, text: str, where: str) -> No
     (tmp_path / "data/checksums.csv").write_text(text)
     with pytest.raises(UserError) as caught:
         checksums.read_checksums(tmp_path)
-    assert str(caught.value.where) == where
+    assert str(caught.value.location) == where
 
 
 def test_checksums_are_sorted(tmp_path: Path) -> None:

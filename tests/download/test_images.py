@@ -320,7 +320,7 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: str, text: str) -> None:
     with pytest.raises(UserErrors) as caught:
         list_members(source, tmp_path, CLASSES)
     (found,) = caught.value.mistakes
-    assert found.where == "data/raw/list.csv:5"
+    assert found.location == "data/raw/list.csv:5"
     assert text in found.what
 
 

@@ -176,7 +176,7 @@ def check_reading_ends(name: str, path: Path, images: Path) -> None:
                     assert np.isfinite(np.array(shape.points)).all()
     except UserError as error:
         error.text().encode()
-        where = error.where
+        where = error.location
     assert where is not None
     assert time.process_time() - started < TIME_LIMIT
 

@@ -140,5 +140,5 @@ def catch_error(
     FORMATS.find(name)  # importing it does not count
     with limit_time_and_memory(), pytest.raises(UserError) as caught:
         read(name, path, images)
-    assert str(path) in str(caught.value.where)
+    assert str(path) in str(caught.value.location)
     return caught.value

@@ -136,7 +136,7 @@ def test_a_wrong_alpha_is_one_mistake(value):
         Options(alpha=value)
     (mistake,) = collect_mistakes(caught.value, Options, "params.yaml").mistakes
     assert "number from 0 to 1 or one of dynamic, dynamic_detached" in mistake.what
-    assert mistake.where == "params.yaml: alpha"
+    assert mistake.location == "params.yaml: alpha"
 
 
 def test_dynamic_alpha_by_hand():

@@ -84,7 +84,7 @@ def test_broken_pictures_are_refused(tmp_path: Path) -> None:
     cut.write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match="can be decoded") as error:
         read_grey_map(cut)
-    assert error.value.where == cut
+    assert error.value.location == cut
     rng = np.random.default_rng(0)
     for k in range(300):
         changed = bytearray(data)

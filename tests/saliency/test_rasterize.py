@@ -282,7 +282,7 @@ def test_bad_annotations_are_refused(project: Path, content: Any, message: str) 
     write_annotations(project, content)
     with pytest.raises(UserError, match=message) as error:
         rasterize(make_experiment(), project, workers=1)
-    assert error.value.where is not None
+    assert error.value.location is not None
     assert not (project / "data/saliency").exists()
 
 

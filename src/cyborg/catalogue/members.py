@@ -48,7 +48,7 @@ def list_members(source: Source, root: Path, classes: Sequence[str]) -> list[Mem
     if not found:
         raise UserError(
             "holds no images",
-            where=f"{source.where}: {source.list or source.path}",
+            location=f"{source.location}: {source.list or source.path}",
             hint=f"images end in {', '.join(EXTENSIONS)}. Hidden files are left out",
         )
     return sorted(found, key=lambda member: member.image)
@@ -120,7 +120,7 @@ def _make_member(source: Source, inside: str, label: str, generator: str, role: 
     except UnicodeEncodeError:
         raise UserError(
             f"the file name {inside!a} is not UTF-8",
-            where=f"{source.where}: {source.path}",
+            location=f"{source.location}: {source.path}",
             hint="rename the file",
         ) from None
     return Member(
@@ -137,7 +137,7 @@ def _read_list(source: Source, root: Path, classes: Sequence[str]) -> list[Membe
     first: dict[str, int] = {}
 
     def note_mistake(row: CsvRow, what: str, hint: str | None = None) -> None:
-        mistakes.append(UserError(what, where=row.location, hint=hint))
+        mistakes.append(UserError(what, location=row.location, hint=hint))
 
     for row in read_csv_rows(root / source.list, source.list):
         if len(row.cells) != 3:
@@ -172,7 +172,7 @@ def _read_list(source: Source, root: Path, classes: Sequence[str]) -> list[Membe
         generator = source.generator if named != classes[0] else ""
         found.append(_make_member(source, str(inside), named, generator, role))
     if len(mistakes) > SHOWN:
-        more = UserError(f"and {len(mistakes) - SHOWN} more rows", where=source.list)
+        more = UserError(f"and {len(mistakes) - SHOWN} more rows", location=source.list)
         mistakes = [*mistakes[:SHOWN], more]
     if mistakes:
         raise UserErrors(mistakes)

@@ -50,9 +50,9 @@ def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path
             if not known:
                 raise UserError(
                     f"names no image of `{source.name}`",
-                    where=related.file,
+                    location=related.file,
                     hint=f"columns {', '.join(related.columns)} should hold paths relative to the "
-                    f"CSV's folder or to {source.path}, or take it out ({source.where}: related)",
+                    f"CSV's folder or to {source.path}, or take it out ({source.location}: related)",
                 )
     least: dict[str, str] = {}
     for file, images in images_of.items():
@@ -66,7 +66,7 @@ def _read_pairs(related: Related, source: Source, root: Path) -> Iterator[tuple[
     if not (root / related.file).exists():
         raise UserError(
             f"there is no file `{related.file}`",
-            where=f"{source.where}: related",
+            location=f"{source.location}: related",
             hint="bring it, or leave the column empty if no images belong together",
         )
     table = read_csv_table(root / related.file, related.file)

@@ -36,7 +36,7 @@ def read_catalogue_rows(path: Path) -> list[tuple[CsvRow, dict[str, str]]]:
     few or too many cells.
     """
     if not path.exists():
-        raise UserError("there is no such file", where=path, hint="see docs/data.md")
+        raise UserError("there is no such file", location=path, hint="see docs/data.md")
     table = read_csv_table(path)
     columns = table.header.cells
     # If nothing but optional columns is missing, the file is of an earlier version.
@@ -72,7 +72,7 @@ def check_row(cells: dict[str, str], where: str) -> list[UserError]:
     found: list[UserError] = []
 
     def note_mistake(column: str, what: str, hint: str | None = None) -> None:
-        found.append(UserError(what, where=f"{where}: {column}", hint=hint))
+        found.append(UserError(what, location=f"{where}: {column}", hint=hint))
 
     access, path = cells["access"], cells["path"]
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", cells["name"]):
@@ -165,4 +165,4 @@ def _check_place(cells: dict[str, str], where: str) -> list[UserError]:
         "local": f"{RAW}/<folder>",
     }.get(access, f"{RAW}/<folder>, or {FETCHED}/<folder> where you bring the archive")
     what = f"`{cells['path']}` is not the place of a `{access}` source"
-    return [UserError(what, where=f"{where}: path", hint=f"write {hint}")]
+    return [UserError(what, location=f"{where}: path", hint=f"write {hint}")]

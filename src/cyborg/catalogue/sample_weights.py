@@ -73,15 +73,17 @@ def _read_weights(source: Source, inside: list[str], root: Path) -> dict[str, fl
         except UserError as error:
             mistakes.append(error)
             if len(mistakes) == SHOWN:  # the nearest names of a large source take their time
-                mistakes.append(UserError("further rows were not looked at", where=source.weights))
+                mistakes.append(
+                    UserError("further rows were not looked at", location=source.weights)
+                )
                 break
     if mistakes:
         raise UserErrors(mistakes)
     if not weights:
         raise UserError(
             f"names no image of `{source.name}`",
-            where=source.weights,
-            hint=f"name some, or leave the column empty ({source.where}: weights)",
+            location=source.weights,
+            hint=f"name some, or leave the column empty ({source.location}: weights)",
         )
     return weights
 
@@ -91,7 +93,7 @@ def _parse_row(cells: list[str], where: str) -> tuple[str, float]:
     if len(cells) != 2:
         raise UserError(
             f"has {len(cells)} cells, not 2",
-            where=where,
+            location=where,
             hint="a row is image,sample_weight. Numbers have a decimal point",
         )
     name, text = cells
@@ -99,7 +101,7 @@ def _parse_row(cells: list[str], where: str) -> tuple[str, float]:
     if not LEAST <= weight <= MOST:
         raise UserError(
             f"`{text}` is not a positive number",
-            where=where,
+            location=where,
             hint=f"a number from {LEAST:g} to {MOST:g}. Leave out images without weight",
         )
     return PurePosixPath(name).as_posix(), weight
@@ -119,7 +121,7 @@ def _is_left_out(source: Source, name: str, root: Path) -> bool:
 
 def _refuse_name(
     name: str,
-    where: str,
+    location: str,
     source: Source,
     meant: list[str],
     first: dict[str, int],
@@ -136,7 +138,7 @@ def _refuse_name(
         near = difflib.get_close_matches(name, inside, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         hint += f"expected: its path below {source.path}"
-    return UserError(what, where=where, hint=hint)
+    return UserError(what, location=location, hint=hint)
 
 
 def _read_rows(source: Source, root: Path) -> Iterator[CsvRow]:
@@ -144,7 +146,7 @@ def _read_rows(source: Source, root: Path) -> Iterator[CsvRow]:
     if not (root / source.weights).exists():
         raise UserError(
             f"there is no file `{source.weights}`",
-            where=f"{source.where}: weights",
+            location=f"{source.location}: weights",
             hint="bring it, or leave the column empty if the images have no weights",
         )
     table = read_csv_table(root / source.weights, source.weights)

@@ -49,7 +49,7 @@ class Source:
     licence: str = ""
     citation: str = ""
     instructions: str = ""
-    where: str = ""
+    location: str = ""
 
     @property
     def store(self) -> str | None:
@@ -76,14 +76,16 @@ def read_catalogue(path: str | Path) -> dict[str, Source]:
         if first is not source:
             what = f"`{source.name}` is there twice"
             found.append(
-                UserError(what, where=f"{source.where}: name", hint=f"first in {first.where}")
+                UserError(
+                    what, location=f"{source.location}: name", hint=f"first in {first.location}"
+                )
             )
         elif source.store and stores.setdefault(source.store, source).url != source.url:
             found.append(
                 UserError(
                     f"two archives would be unpacked into `{FETCHED}/{source.store}`",
-                    where=f"{source.where}: path",
-                    hint=f"give the url of {stores[source.store].where}, or another folder",
+                    location=f"{source.location}: path",
+                    hint=f"give the url of {stores[source.store].location}, or another folder",
                 )
             )
     if found:
@@ -110,7 +112,9 @@ def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, 
             for member in names:
                 if member not in known:
                     what = f"`{member}` is not in {experiment.data.catalogue}"
-                    found.append(UserError(what, where=where, hint=suggest_source(member, known)))
+                    found.append(
+                        UserError(what, location=where, hint=suggest_source(member, known))
+                    )
             found += _check_roles(kind, members, where)
             if len(members) == len(names):
                 found += _check_classes(kind, members, experiment.classes, where)
@@ -120,7 +124,7 @@ def find_used_sources(experiment: Experiment, root: Path = Path()) -> dict[str, 
             found.append(
                 UserError(
                     f"`{source.label}` is not among the classes of the experiment",
-                    where=f"{source.where}: label",
+                    location=f"{source.location}: label",
                     hint=suggest_name(source.label, experiment.classes),
                 )
             )
@@ -144,7 +148,7 @@ def _make_source(cells: dict[str, str], where: str) -> Source:
     digest = cells["sha256"].lower()
     values["sha256"] = digest if digest not in ("", "unknown") else None
     values["count"] = int(cells["count"]) if cells["count"] else None
-    return Source(**values, where=where)  # type: ignore[arg-type]
+    return Source(**values, location=where)  # type: ignore[arg-type]
 
 
 def _check_roles(kind: str, members: list[Source], where: str) -> list[UserError]:
@@ -152,8 +156,8 @@ def _check_roles(kind: str, members: list[Source], where: str) -> list[UserError
         return [
             UserError(
                 f"`{source.name}` is a test source and cannot be trained on",
-                where=where,
-                hint=f"take it out, or change its role ({source.where})",
+                location=where,
+                hint=f"take it out, or change its role ({source.location})",
             )
             for source in members
             if source.role == "test"
@@ -167,8 +171,8 @@ def _check_roles(kind: str, members: list[Source], where: str) -> list[UserError
         else:
             continue
         what = f"`{source.name}` has no test images: {why}"
-        hint = f"take it out, or give it the role `test` ({source.where})"
-        found.append(UserError(what, where=where, hint=hint))
+        hint = f"take it out, or give it the role `test` ({source.location})"
+        found.append(UserError(what, location=where, hint=hint))
     return found
 
 
@@ -203,6 +207,6 @@ def _check_classes(
     else:
         absent = [classes[0]] if labels == {classes[-1]} else []
     return [
-        UserError(f"has no images of class `{label}`", where=where, hint="add a source of it")
+        UserError(f"has no images of class `{label}`", location=where, hint="add a source of it")
         for label in absent
     ]

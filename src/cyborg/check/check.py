@@ -64,7 +64,7 @@ def check(experiment: Experiment, root: Path = Path()) -> None:
         stale = used.loc[used["hash"].isna(), "image"].iloc[0]
         what = f"`{stale}` is not in {IMAGE_TABLE.path}"
         hint = "run `dvc repro split`"
-        findings.errors.append(UserError(what, where=MANIFEST_TABLE.path, hint=hint))
+        findings.errors.append(UserError(what, location=MANIFEST_TABLE.path, hint=hint))
     else:
         pairs = check_leaks(experiment, used, root, findings)
         _check_confounds(experiment, used, root, findings)
@@ -77,7 +77,7 @@ def _check_files(images: pd.DataFrame, findings: Findings) -> None:
     """Report images that cannot be used."""
     rows = images[images["problem"] != ""]
     found = [
-        UserError(str(row.problem), where=str(row.file), hint="replace the file or take it out")
+        UserError(str(row.problem), location=str(row.file), hint="replace the file or take it out")
         for row in rows.itertuples()
     ]
     findings.add("images cannot be used", found)
@@ -96,7 +96,7 @@ def _check_control_files(root: Path, findings: Findings) -> None:
             "is a folder of DVC, which sees no changes beside it"
             if path.name == ".dvc"
             else "is a file of DVC, which has no effect here",
-            where=path,
+            location=path,
             hint="remove it from the data set",
         )
         for path in sorted(found)
@@ -115,14 +115,14 @@ def _check_maps(images: pd.DataFrame, maps: pd.DataFrame, findings: Findings) ->
     found = [
         UserError(
             f"is {row.width}x{row.height}, its image {row.width_image:.0f}x{row.height_image:.0f}",
-            where=str(row.file),
+            location=str(row.file),
             hint=f"annotate `{row.image}` at its own size, then run `dvc repro rasterize`",
         )
         for row in both[wrong].itertuples()
     ]
     findings.add("maps do not match their image", found)
     found = [
-        UserError(f"no image `{row.image}` is in use", where=str(row.file))
+        UserError(f"no image `{row.image}` is in use", location=str(row.file))
         for row in both[absent].itertuples()
     ]
     findings.add("maps belong to no image", found, warn=True)
@@ -145,7 +145,7 @@ def _check_classes(experiment: Experiment, used: pd.DataFrame, findings: Finding
             findings.errors += [
                 UserError(
                     f"has no image of {missing} with split `{part}`",
-                    where=where,
+                    location=where,
                     hint="add a source of this class, or look at its role in the catalogue",
                 )
                 for missing in _list_missing_classes(images, part)
@@ -153,7 +153,7 @@ def _check_classes(experiment: Experiment, used: pd.DataFrame, findings: Finding
             findings.warnings += [
                 UserError(
                     f"has {count} images of `{label}`: too few for a rate",
-                    where=where,
+                    location=where,
                     hint="read its interval, not its AUC",
                 )
                 for label, count in images.items()
@@ -192,7 +192,7 @@ def _check_confounds(
         if is_beyond_chance(auc, *labels, least):
             what = f"{family} alone {deed} with an AUC of {auc:.2f}"
             hint = ADVICE[family]
-            findings.warnings.append(UserError(what, where=f"params.yaml: {where}", hint=hint))
+            findings.warnings.append(UserError(what, location=f"params.yaml: {where}", hint=hint))
 
     for (kind, name), rows in sets.items():
         found = measured[kind][name] = measure_confounds(rows, positive)
@@ -221,7 +221,7 @@ def _write_report(
 ) -> None:
     def describe(mistakes: list[UserError]) -> list[dict[str, str]]:
         return [
-            {"what": m.what, "where": str(m.where or ""), "hint": m.hint or ""} for m in mistakes
+            {"what": m.what, "where": str(m.location or ""), "hint": m.hint or ""} for m in mistakes
         ]
 
     report = {

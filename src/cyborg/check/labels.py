@@ -36,7 +36,7 @@ def check_labels(
         [
             UserError(
                 f"is the same file as `{other}`, but one is `{label}` and the other `{others}`",
-                where=name,
+                location=name,
                 hint="take out the one whose label is wrong",
             )
             for name, label, other, others in identical
@@ -50,7 +50,7 @@ def check_labels(
             UserError(
                 f"shows the same picture as `{b}`, but one is `{labels[a]}` and the other "
                 f"`{labels[b]}`",
-                where=a,
+                location=a,
                 hint="take out the one whose label is wrong. If both are right, set "
                 "check.on_near_duplicates: warn",
             )

@@ -91,7 +91,7 @@ def check_leaks(
     found = [
         UserError(
             f"`{row.image}` is a test image, but images of its group `{row.group}` are trained on",
-            where=MANIFEST_TABLE.path,
+            location=MANIFEST_TABLE.path,
             hint="run `dvc repro --force split`",
         )
         for row in shared.itertuples()
@@ -115,7 +115,7 @@ def check_leaks(
         UserError(
             f"test image `{row.a}` looks like `{row.b}`, which is trained on "
             f"({row.distance} bits, correlation {row.correlation:.3f})",
-            where=MANIFEST_TABLE.path,
+            location=MANIFEST_TABLE.path,
             hint="set split.join_near_duplicates: true, or take one of them out. If they are "
             "different pictures, raise check.near_duplicate_correlation",
         )
@@ -129,7 +129,7 @@ def check_leaks(
             UserError(
                 f"{len(chosen)} pairs of validation and training images look the same, "
                 f"e.g. `{chosen['a'].iloc[0]}` and `{chosen['b'].iloc[0]}`",
-                where=MANIFEST_TABLE.path,
+                location=MANIFEST_TABLE.path,
                 hint="the epoch is selected by images that may be memorized",
             )
         )

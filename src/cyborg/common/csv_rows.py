@@ -49,7 +49,9 @@ class CsvRow:
             if len(self.cells) > len(columns):
                 hint = "put text that contains a comma between double quotes"
             raise UserError(
-                f"has {len(self.cells)} cells, not {len(columns)}", where=self.location, hint=hint
+                f"has {len(self.cells)} cells, not {len(columns)}",
+                location=self.location,
+                hint=hint,
             )
         return dict(zip(columns, self.cells, strict=True))
 
@@ -103,7 +105,9 @@ def parse_csv_rows(text: str, file: str, delimiters: str = ",") -> Iterator[CsvR
             if any(cells):
                 yield CsvRow(file, line, cells)
     except csv.Error as error:
-        raise UserError(f"is not valid CSV: {error}", where=f"{file}:{reader.line_num}") from None
+        raise UserError(
+            f"is not valid CSV: {error}", location=f"{file}:{reader.line_num}"
+        ) from None
 
 
 def read_csv_table(path: Path, file: str | None = None, delimiters: str = ",") -> CsvTable:
@@ -138,7 +142,7 @@ def check_columns(
     mistakes = [
         UserError(
             f"`{column}` is not a column",
-            where=header.location,
+            location=header.location,
             hint=suggest_name(column, list(known)),
         )
         for column in header.cells
@@ -146,7 +150,7 @@ def check_columns(
     ]
     mistakes += [
         UserError(
-            f"column `{column}` is missing", where=header.location, hint=hint_if_missing(column)
+            f"column `{column}` is missing", location=header.location, hint=hint_if_missing(column)
         )
         for column in required
         if column not in header.cells
@@ -161,7 +165,7 @@ def find_duplicate_columns(header: CsvRow, columns: Sequence[str]) -> list[UserE
     return [
         UserError(
             f"duplicate column `{column}`",
-            where=header.location,
+            location=header.location,
             hint="rename or remove one of the two columns",
         )
         for column in dict.fromkeys(columns)
@@ -174,7 +178,7 @@ def check_exact_header(header: CsvRow, columns: Sequence[str]) -> None:
     if header.cells != list(columns):
         raise UserError(
             f"the header is `{','.join(header.cells)}`",
-            where=f"{header.file}:1",
+            location=f"{header.file}:1",
             hint=f"expected: `{','.join(columns)}`",
         )
 
@@ -185,15 +189,17 @@ def _read_text(path: Path, file: str) -> str:
         if size > MAX_BYTES:
             raise UserError(
                 f"has {size} bytes. CSV files of up to {MAX_BYTES} bytes are read",
-                where=file,
+                location=file,
                 hint="split it into several files",
             )
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError("there is no such file", where=file) from None
+        raise UserError("there is no such file", location=file) from None
     except UnicodeDecodeError as error:
         raise UserError(
-            f"is not UTF-8 text: byte {error.start} is wrong", where=file, hint="save it as UTF-8"
+            f"is not UTF-8 text: byte {error.start} is wrong",
+            location=file,
+            hint="save it as UTF-8",
         ) from None
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=file) from None
+        raise UserError(f"cannot be read: {error.strerror or error}", location=file) from None

@@ -9,21 +9,21 @@ class UserError(Exception):
     """An error the user can fix. The command line shows it without a traceback, exit code 2.
 
     what: the mistake in one sentence, with names in backticks.
-    where: the file in which it was found, if it helps as `file:row` or `file: field`.
+    location: the file in which it was found, if it helps as `file:row` or `file: field`.
     hint: the expected value, or the action to take.
 
-    >>> print(UserError("`alhpa` is not an option", where="params.yaml:7", hint="use `alpha`"))
+    >>> print(UserError("`alhpa` is not an option", location="params.yaml:7", hint="use `alpha`"))
     error: params.yaml:7: `alhpa` is not an option
     hint: use `alpha`
     """
 
-    def __init__(self, what: str, *, where: str | Path | None = None, hint: str | None = None):
-        self.what, self.where, self.hint = what, where, hint
+    def __init__(self, what: str, *, location: str | Path | None = None, hint: str | None = None):
+        self.what, self.location, self.hint = what, location, hint
         super().__init__(self.text())
 
     def text(self) -> str:
         """Return the message as it is printed on stderr."""
-        place = f"{self.where}: " if self.where is not None else ""
+        place = f"{self.location}: " if self.location is not None else ""
         lines = [f"error: {place}{self.what}"]
         if self.hint:
             lines.append(f"hint: {self.hint}")

@@ -84,12 +84,12 @@ def describe_write_error(path: Path, error: OSError) -> UserError:
     if error.errno == errno.ENAMETOOLONG:
         return UserError(
             f"has a name of {len(os.fsencode(path.name))} bytes, too long for this file system",
-            where=path.parent / f"{path.name[:40]}…",
+            location=path.parent / f"{path.name[:40]}…",
             hint="choose a name of at most 200 bytes",
         )
     return UserError(
         f"cannot be written: {error.strerror or error}",
-        where=path,
+        location=path,
         hint="free some space or make the folder writable, then run the same command again. "
         "Earlier results are intact",
     )
@@ -127,10 +127,10 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError("there is no such file", where=path) from error
+        raise UserError("there is no such file", location=path) from error
     # ValueError: broken JSON, broken UTF-8, or a number of thousands of digits.
     except (ValueError, RecursionError) as error:
-        raise UserError(f"is not valid JSON: {error}", where=path) from error
+        raise UserError(f"is not valid JSON: {error}", location=path) from error
 
 
 def encode_canonically(value: Any) -> bytes:

@@ -74,7 +74,7 @@ def find_held_generators_trained_on(
         UserError(
             f"generator `{name}` of the test source `{min(sources)}` is trained on: "
             f"{', '.join(others)}",
-            where="params.yaml: data.training_sets",
+            location="params.yaml: data.training_sets",
             hint="take it out of training, or give the test source the role `any`",
         )
         for name, sources in sorted(held.items())

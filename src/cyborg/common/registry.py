@@ -55,7 +55,7 @@ class Family(Generic[Member]):
         if not hasattr(module, self.constant):
             raise UserError(
                 f"the module does not define `{self.constant}`",
-                where=module.__file__,
+                location=module.__file__,
                 hint=f"docs/extending.md shows the parts of {self.noun}",
             )
         return cast(Member, getattr(module, self.constant))
@@ -75,7 +75,9 @@ class Family(Generic[Member]):
     def describe_unknown(self, name: str, where: str | None = None) -> UserError:
         """Return the error for a name that no member has."""
         return UserError(
-            f"`{name}` is not {self.noun}", where=where, hint=suggest_name(name, self.list_names())
+            f"`{name}` is not {self.noun}",
+            location=where,
+            hint=suggest_name(name, self.list_names()),
         )
 
 

@@ -54,7 +54,7 @@ def collect_mistakes(
             missing = item["type"] == "missing"
             what = "is missing" if missing else f"{reason}, not `{item['input']}`"
         where = f"{path}:{line}: {name}" if line else f"{path}: {name}"
-        found.append(UserError(what, where=where, hint=hint))
+        found.append(UserError(what, location=where, hint=hint))
     return UserErrors(found)
 
 

@@ -63,19 +63,19 @@ def read_table(
         if missing:
             raise UserError(
                 f"column `{missing[0]}` is missing",
-                where=path,
+                location=path,
                 hint=f"an earlier version wrote this file. Run `dvc repro {stage} --force`",
             )
         conditions = list(filters) if filters else None
         table = pd.read_parquet(path, columns=list(columns), filters=conditions)
     except FileNotFoundError:
         raise UserError(
-            "there is no such file", where=path, hint=f"run `dvc repro {stage}` first"
+            "there is no such file", location=path, hint=f"run `dvc repro {stage}` first"
         ) from None
     except (OSError, ValueError, KeyError) as error:  # the kinds of errors that pyarrow raises
         raise UserError(
             f"cannot be read: {str(error).splitlines()[0]}",
-            where=path,
+            location=path,
             hint=f"run `dvc repro {stage} --force`",
         ) from error
     for column in table.select_dtypes(exclude=["number", "bool"]).columns:

@@ -46,7 +46,7 @@ def load_experiment(path: str | Path = "params.yaml") -> Experiment:
     if circle := preparations.find_circle(experiment):
         raise UserError(
             f"teachers in a circle: {' -> '.join(circle)}",
-            where=file.locate("variants", circle[0], "prepare"),
+            location=file.locate("variants", circle[0], "prepare"),
             hint="the first teacher must be taught by people",
         )
     return experiment
@@ -75,7 +75,7 @@ def find_missing_keys(file: ParameterFile, pipeline: Path) -> Iterator[UserError
             value = f"its default of docs/params.md to `{top}`" if inside else f"`{top}: {{}}`"
             yield UserError(
                 "is missing",
-                where=f"{file.path}: {key}",
+                location=f"{file.path}: {key}",
                 hint=f"the stage `{stage}` of {pipeline} depends on it. Add {value}",
             )
 
@@ -119,7 +119,7 @@ def _check_names(experiment: Experiment, file: ParameterFile) -> Iterator[UserEr
                 shown = name[:80].encode("unicode_escape").decode()
                 yield UserError(
                     f"`{shown}` cannot be a name",
-                    where=file.locate(*key, name) if shown == name else file.locate(*key),
+                    location=file.locate(*key, name) if shown == name else file.locate(*key),
                     hint="use at most 64 lower-case letters, digits and _, and repeat no part ten "
                     "times",
                 )
@@ -131,7 +131,7 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
     def check(name: str | None, known: list[str], noun: str, *key: str) -> Iterator[UserError]:
         if name is not None and name not in known:
             hint = suggest_name(name, known)
-            yield UserError(f"`{name}` is not {noun}", where=file.locate(*key), hint=hint)
+            yield UserError(f"`{name}` is not {noun}", location=file.locate(*key), hint=hint)
 
     training_sets, map_sets = list(experiment.data.training_sets), list(experiment.saliency)
     for name, variant in experiment.variants.items():
@@ -146,7 +146,7 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
         if variant.control != "none" and variant.saliency is None:
             yield UserError(
                 "a control needs maps to change",
-                where=file.locate(*key, "control"),
+                location=file.locate(*key, "control"),
                 hint="give `saliency: <map set>` as well",
             )
     for name, maps in experiment.saliency.items():
@@ -159,7 +159,7 @@ def _check_references(experiment: Experiment, file: ParameterFile) -> Iterator[U
 def _check_seeds(experiment: Experiment, file: ParameterFile) -> Iterator[UserError]:
     """Refuse a seed that is given twice."""
     for seed in sorted({s for s in experiment.seeds if experiment.seeds.count(s) > 1}):
-        yield UserError(f"duplicate seed `{seed}`", where=file.locate("seeds"))
+        yield UserError(f"duplicate seed `{seed}`", location=file.locate("seeds"))
 
 
 def _check_training_overrides(experiment: Experiment, file: ParameterFile) -> list[UserError]:

@@ -32,13 +32,13 @@ class ParameterFile:
         except FileNotFoundError:
             raise UserError(
                 "there is no such file",
-                where=path,
+                location=path,
                 hint="run the command in the project folder, or give --params",
             ) from None
         except (YAMLError, UnicodeDecodeError) as error:
             raise _describe_yaml_error(error, path) from None
         if not isinstance(marked, dict):
-            raise UserError("holds no keys", where=path, hint="see params.yaml of this project")
+            raise UserError("holds no keys", location=path, hint="see params.yaml of this project")
         return cls(path, marked)
 
     def values(self) -> dict[str, Any]:
@@ -67,15 +67,15 @@ class ParameterFile:
 def _describe_yaml_error(error: YAMLError | UnicodeDecodeError, path: Path) -> UserError:
     """Return a message that names the line of a file that is not YAML, and the reason."""
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
-        return UserError(f"is not valid YAML: {error}", where=path)
+        return UserError(f"is not valid YAML: {error}", location=path)
     location = f"{path}:{error.problem_mark.line + 1}"
     if isinstance(error, DuplicateKeyError):
         # The parser's text repeats both values. Its key is the first word in quotation marks.
         _, key, *_ = f'{error.problem}""'.split('"')
-        return UserError(f"duplicate key `{key}`", where=location, hint="keep one of the two")
+        return UserError(f"duplicate key `{key}`", location=location, hint="keep one of the two")
     return UserError(
         f"is not valid YAML: {error.problem}",
-        where=location,
+        location=location,
         hint="check the indentation, colons and quotation marks of this line and the one above",
     )
 

@@ -45,10 +45,10 @@ def find_mistakes(experiment: Experiment, name: str, file: ParameterFile) -> lis
         if other is not None and other not in experiment.variants:
             hint = suggest_name(other, list(experiment.variants))
             place = file.locate(*key, "variant")
-            found.append(UserError(f"`{other}` is not a variant", where=place, hint=hint))
+            found.append(UserError(f"`{other}` is not a variant", location=place, hint=hint))
         if member.needs_maps and variant.saliency is None:
             hint = "give `saliency: <map set>` as well"
-            found.append(UserError(f"`{step}` needs human maps", where=location, hint=hint))
+            found.append(UserError(f"`{step}` needs human maps", location=location, hint=hint))
     return found
 
 

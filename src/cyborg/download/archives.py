@@ -90,9 +90,9 @@ def unpack_archive(archive: Path, folder: Path, *, limit: int | None = None) -> 
         raise
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         inside = Path(error.filename or "").name
-        raise UserError(f"holds `{inside}` twice", where=archive, hint=BY_HAND) from None
+        raise UserError(f"holds `{inside}` twice", location=archive, hint=BY_HAND) from None
     except EOFError:
-        raise UserError("is cut short", where=archive, hint=GET_AGAIN) from None
+        raise UserError("is cut short", location=archive, hint=GET_AGAIN) from None
     except OSError as error:
         if error.errno is None:  # bz2 and gzip say so of damaged data
             raise _explain_damage(archive, str(error)) from None
@@ -100,7 +100,7 @@ def unpack_archive(archive: Path, folder: Path, *, limit: int | None = None) -> 
             raise UserError(
                 "holds a file name that this file system does not allow: "
                 f"{error.strerror or error}",
-                where=archive,
+                location=archive,
                 hint=BY_HAND,
             ) from None
         raise describe_write_error(folder, error) from error
@@ -109,7 +109,7 @@ def unpack_archive(archive: Path, folder: Path, *, limit: int | None = None) -> 
         lines = str(error).splitlines() if len(error.args) == 1 else []
         raise _explain_damage(archive, lines[0] if lines else type(error).__name__) from None
     if not any(path.is_file() for path in folder.rglob("*")):
-        raise UserError("holds no files", where=archive, hint="get the right archive")
+        raise UserError("holds no files", location=archive, hint="get the right archive")
 
 
 def _read_head(path: Path) -> bytes:
@@ -122,40 +122,42 @@ def _explain_no_archive(path: Path) -> UserError:
     head = _read_head(path)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if not head:
-        return UserError("is empty", where=path, hint=GET_AGAIN)
+        return UserError("is empty", location=path, hint=GET_AGAIN)
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")):
         return UserError(
             "is a web page and not an archive",
-            where=path,
+            location=path,
             hint="open it in a browser: it often asks for a login or a consent. Then download "
             "the archive itself",
         )
     if head.startswith(b"Rar!"):
-        return UserError("is a RAR archive, which cannot be read", where=path, hint=BY_HAND)
+        return UserError("is a RAR archive, which cannot be read", location=path, hint=BY_HAND)
     if head.startswith(b"PK\x07\x08"):
         return _explain_part(path)
     if head.startswith(b"PK"):
         return UserError(
             "is a zip archive without its end: it is cut short or still being copied",
-            where=path,
+            location=path,
             hint=GET_AGAIN,
         )
     return UserError(
-        "is neither an archive (zip, tar, 7z) nor an image", where=path, hint="get the right file"
+        "is neither an archive (zip, tar, 7z) nor an image",
+        location=path,
+        hint="get the right file",
     )
 
 
 def _explain_part(path: Path) -> UserError:
     return UserError(
         "is one part of an archive in several parts",
-        where=path,
+        location=path,
         hint="join the parts (`zip -s 0 x.zip --out joined.zip`) and bring the joined archive, "
         f"or {BY_HAND}",
     )
 
 
 def _explain_damage(archive: Path, reason: str) -> UserError:
-    return UserError(f"is damaged or cut short: {reason}", where=archive, hint=GET_AGAIN)
+    return UserError(f"is damaged or cut short: {reason}", location=archive, hint=GET_AGAIN)
 
 
 def _unpack_zip(archive: Path, folder: Path, limit: int) -> None:
@@ -166,13 +168,13 @@ def _unpack_zip(archive: Path, folder: Path, limit: int) -> None:
         _check_size(archive, folder, len(entries), sum(e.file_size for e in entries), limit)
         for entry in _show_progress(entries, archive):
             if entry.flag_bits & ENCRYPTED:
-                raise UserError("is encrypted", where=archive, hint=BY_HAND)
+                raise UserError("is encrypted", location=archive, hint=BY_HAND)
             if entry.compress_type not in ZIP_METHODS:
                 number = entry.compress_type
                 raise UserError(
                     f"is compressed with method {ZIP_METHOD_NAMES.get(number, number)}, which is "
                     "not supported",
-                    where=archive,
+                    location=archive,
                     hint=BY_HAND,
                 )
             if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -213,7 +215,7 @@ def _decode_zip_name(archive: Path, entry: zipfile.ZipInfo) -> str:
     except UnicodeError:
         raise UserError(
             f"holds the file name `{name}` in an unknown encoding, perhaps GBK or Shift-JIS",
-            where=archive,
+            location=archive,
             hint="unpack it by hand with the right encoding (`unzip -O GBK`) into data/raw and "
             "make the source `local`",
         ) from None
@@ -280,13 +282,13 @@ def _check_rest(opened: tarfile.TarFile, archive: Path, folder: Path, limit: int
         total += len(block)
         _check_size(archive, folder, 0, total, limit, left=0)
         if block.count(0) != len(block):
-            raise UserError("holds data after its end mark", where=archive, hint=BY_HAND)
+            raise UserError("holds data after its end mark", location=archive, hint=BY_HAND)
 
 
 def _unpack_7z(archive: Path, folder: Path, limit: int) -> None:
     with py7zr.SevenZipFile(archive) as opened:
         if opened.needs_password():
-            raise UserError("is encrypted", where=archive, hint=BY_HAND)
+            raise UserError("is encrypted", location=archive, hint=BY_HAND)
         entries = opened.list()
         _check_size(archive, folder, len(entries), sum(e.uncompressed for e in entries), limit)
         names = set()
@@ -296,7 +298,7 @@ def _unpack_7z(archive: Path, folder: Path, limit: int) -> None:
             is_folder = entry.is_directory
             target = _find_target(archive, folder, entry.filename, is_folder=is_folder)
             if target in names:
-                raise UserError(f"holds `{entry.filename}` twice", where=archive, hint=BY_HAND)
+                raise UserError(f"holds `{entry.filename}` twice", location=archive, hint=BY_HAND)
             names.add(target)
         opened.extractall(folder)
     for path in folder.rglob("*"):
@@ -320,18 +322,18 @@ def _find_target(archive: Path, folder: Path, name: str, *, is_folder: bool = Fa
     if text.startswith("/") or re.match(r"[A-Za-z]:", text) or ".." in path.parts or "\0" in text:
         raise UserError(
             f"holds `{name}`, which would be written outside of its folder",
-            where=archive,
+            location=archive,
             hint="do not use this archive: such names are made to do harm, or by mistake",
         )
     if not path.parts and not is_folder:
         raise UserError(
-            f"holds a file without a name (`{name}`)", where=archive, hint="get a right archive"
+            f"holds a file without a name (`{name}`)", location=archive, hint="get a right archive"
         )
     try:
         text.encode()
     except UnicodeEncodeError:
         raise UserError(
-            f"holds the file name {name!a}, which is not UTF-8", where=archive, hint=BY_HAND
+            f"holds the file name {name!a}, which is not UTF-8", location=archive, hint=BY_HAND
         ) from None
     return folder / path
 
@@ -339,7 +341,7 @@ def _find_target(archive: Path, folder: Path, name: str, *, is_folder: bool = Fa
 def _refuse_special(archive: Path, name: str) -> UserError:
     return UserError(
         f"holds `{name}`, which is a link or a device",
-        where=archive,
+        location=archive,
         hint=f"if you trust it, {BY_HAND}",
     )
 
@@ -354,14 +356,14 @@ def _check_size(
     if total > limit or files > FILES:
         raise UserError(
             f"grows to {files} files of {total} bytes. At most {limit} bytes are unpacked",
-            where=archive,
+            location=archive,
             hint=f"if you trust it, {BY_HAND}",
         )
     free = shutil.disk_usage(folder).free
     if (total if left is None else left) > free:
         raise UserError(
             f"needs {total} bytes, and the disk has {free} left",
-            where=archive,
+            location=archive,
             hint="free some space",
         )
 

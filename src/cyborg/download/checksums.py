@@ -45,13 +45,13 @@ def read_checksums(root: Path) -> dict[str, Checksum]:
         if not cells["bytes"].isdecimal() or not re.fullmatch("[0-9a-f]{64}", cells["sha256"]):
             raise UserError(
                 "does not hold name, file, sha256 and bytes",
-                where=row.location,
+                location=row.location,
                 hint="remove the row. The next download writes it again",
             )
         name = cells["name"]
         if name in found:
             raise UserError(
-                f"duplicate `{name}`", where=row.location, hint="remove one of the rows"
+                f"duplicate `{name}`", location=row.location, hint="remove one of the rows"
             )
         found[name] = Checksum(name, cells["file"], cells["sha256"], int(cells["bytes"]))
     return found

@@ -196,7 +196,7 @@ def _explain_absence(source: Source) -> UserError:
         terms = ""  # the user's own images
     return UserError(
         f"`{source.name}` {reasons[source.access]} and is not here",
-        where=source.where,
+        location=source.location,
         hint=f"{action}{instructions}{page}{terms}",
     )
 
@@ -224,7 +224,7 @@ def _obtain_archive(source: Source, root: Path) -> None:
         inside = [p.relative_to(root).as_posix() for p in folder.rglob("*") if p.is_dir()]
         raise UserError(
             f"the archive of `{source.name}` has no folder `{source.path}`",
-            where=f"{source.where}: path",
+            location=f"{source.location}: path",
             hint=suggest_name(source.path, sorted(inside)[:40] or [f"{FETCHED}/{store}"]),
         )
 
@@ -242,7 +242,7 @@ def _check_replaceable(folder: Path, stamp: str, root: Path) -> None:
         what = f"holds files and no `{stamp}`: it was made by hand, or `dvc pull` broke off"
     raise UserError(
         what,
-        where=folder.relative_to(root),
+        location=folder.relative_to(root),
         hint=f"run `dvc pull` again, or move it to {RAW} and make the source `local`. It stays as "
         "it is",
     )
@@ -262,7 +262,7 @@ def _unpack_brought(file: Path, folder: Path, source: Source, digest: str | None
         raise UserError(
             f"{file.name} is not the archive of `{source.name}`: its sha256 is {found}, not "
             f"{digest}",
-            where=source.where,
+            location=source.location,
             hint=f"get it again. If it has a new version, correct sha256 or {CHECKSUMS}",
         )
     stamp = {"file": file.name, "sha256": found, "bytes": before[0]}
@@ -270,7 +270,7 @@ def _unpack_brought(file: Path, folder: Path, source: Source, digest: str | None
         _fill_folder(file, beside)
         if _read_state(file) != before:
             raise UserError(
-                "has changed while it was read", where=file, hint="wait until it is copied"
+                "has changed while it was read", location=file, hint="wait until it is copied"
             )
         write_json(beside / STAMP, stamp)
     return stamp
@@ -295,7 +295,7 @@ def _unpack_fetched(
     except FetchError as error:
         raise UserError(
             f"`{source.name}` {error.what}",
-            where=source.where,
+            location=source.location,
             hint=f"add a mirror to the column `url`, or put the file at {RAW}/{source.store}.zip "
             "(or .7z, .tar, .tar.gz …). If it has a new version, correct its sha256 in the "
             f"catalogue or remove its row of {CHECKSUMS}\n  {source.instructions}",
@@ -307,8 +307,8 @@ def _unpack_fetched(
         except UserError as error:
             raise UserError(
                 f"the file fetched for `{source.name}` {error.what}",
-                where=source.where,
-                hint=f"look at the address with a browser, and at {error.where}. If you get the "
+                location=source.location,
+                hint=f"look at the address with a browser, and at {error.location}. If you get the "
                 f"right file otherwise, put it at {RAW}/{source.store}.zip",
             ) from error
         write_json(beside / STAMP, stamp)
@@ -372,7 +372,7 @@ def _check_count(source: Source, root: Path, classes: Sequence[str]) -> None:
         return
     raise UserError(
         what,
-        where=f"{source.where}: count",
+        location=f"{source.location}: count",
         hint=f"look for files that are missing in {source.path} or do not belong there. If the "
         "source has changed, correct the count",
     )

@@ -99,7 +99,7 @@ def fetch_file(
             return fetched
     except OSError as error:
         raise describe_write_error(target, error) from error
-    raise FetchError("could not be fetched:\n  " + "\n  ".join(reasons), where=target.name)
+    raise FetchError("could not be fetched:\n  " + "\n  ".join(reasons), location=target.name)
 
 
 def _fetch_from_mirror(

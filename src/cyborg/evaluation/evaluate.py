@@ -58,7 +58,7 @@ def evaluate_cell(
     if not np.isfinite(logits).all():
         raise UserError(
             "the trained network gives scores that are not finite",
-            where=f"runs/train/{spec.train}",
+            location=f"runs/train/{spec.train}",
             hint="lower training.learning_rate, or train with precision float32",
         )
     scores = torch.from_numpy(logits).double().softmax(1).numpy()

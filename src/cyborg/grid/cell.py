@@ -52,7 +52,7 @@ def run_cell(path: Path, root: Path = Path()) -> Path:
             if error.errno == errno.ENOENT and not result.is_dir():
                 raise UserError(
                     "was deleted while its cell ran",
-                    where=work,
+                    location=work,
                     hint="run the same command again. The cell starts from its first epoch",
                 ) from error
             if error.errno not in _UNWRITABLE:

@@ -41,7 +41,7 @@ def read_spec(path: Path) -> CellSpec:
     """
     content = read_json(path)
     if not isinstance(content, dict) or "kind" not in content:
-        raise UserError("is not the specification of a cell", where=path, hint=_HINT)
+        raise UserError("is not the specification of a cell", location=path, hint=_HINT)
     kind = str(content["kind"])
     if kind not in CELL_KINDS.list_names():
         raise CELL_KINDS.describe_unknown(kind, str(path))
@@ -54,7 +54,7 @@ def read_spec(path: Path) -> CellSpec:
     if not _CELL.fullmatch(name) or cell_name(spec) != name:
         raise UserError(
             "does not agree with the fingerprint in its name",
-            where=path,
+            location=path,
             hint=_HINT,
         )
     return spec

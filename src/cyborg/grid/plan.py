@@ -216,7 +216,7 @@ def check_maps_exist(experiment: Experiment, inputs: Inputs) -> None:
             column = experiment.saliency[row.saliency].column
             raise UserError(
                 f"no training image has a map of `{row.saliency}`",
-                where=f"params.yaml: variants.{name}.saliency",
+                location=f"params.yaml: variants.{name}.saliency",
                 hint=f"fill the column `{column}` of data/sources.csv for one of "
                 f"{', '.join(sources)}, or remove the variant",
             )

@@ -49,7 +49,7 @@ def run_grid(grid: str, root: Path = Path()) -> str:
         if not wanted:
             raise UserError(
                 f"no {grid} cells are planned",
-                where=root / "plan" / grid,
+                location=root / "plan" / grid,
                 hint="run `dvc repro` (or `cyborg plan`) first",
             )
         kept = check_finished(root, grid, set(wanted))

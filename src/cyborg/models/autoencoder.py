@@ -67,7 +67,7 @@ class Autoencoder(nn.Module):
             sizes = ", ".join(f"{skip.size[0]}x{skip.size[1]}" for skip in self.skips)
             raise UserError(
                 f"the maps of this network ({sizes} at {size} pixels) are not halves of each other",
-                where="params.yaml: variants: prepare.mentor.decoder",
+                location="params.yaml: variants: prepare.mentor.decoder",
                 hint="use `decoder: unet`",
             )
 
@@ -107,7 +107,7 @@ def find_skips(network: Network, size: int) -> list[Skip]:
     if not levels or len(levels) > len(WIDTHS):
         raise UserError(
             f"the trunk of this network halves its maps {len(levels)} times, not 1 to 5 times",
-            where="params.yaml: variants: prepare.mentor",
+            location="params.yaml: variants: prepare.mentor",
             hint="MENTOR needs a convolutional network such as ResNet, DenseNet or EfficientNet",
         )
     # max() returns the first of equals. From the end, that is the last one.

@@ -113,7 +113,7 @@ class Network(nn.Module):
                 near = difflib.get_close_matches(prefix, tops, n=3) or tops[:8]
                 raise UserError(
                     f"no parameter name begins with `{prefix}`",
-                    where="architectures: frozen",
+                    location="architectures: frozen",
                     hint=f"known: {', '.join(near)}",
                 )
             for parameter in chosen:
@@ -156,14 +156,14 @@ def build_network(architecture: NetworkSpec, classes: int, seed: int) -> Network
     name = architecture.network
     where = f"architectures: {architecture.name}"
     if classes < 2:
-        raise UserError(f"a classifier needs at least 2 classes, not {classes}", where="classes")
+        raise UserError(f"a classifier needs at least 2 classes, not {classes}", location="classes")
     row = find_network(name)
     tap = ""
     if architecture.features == "published":
         if not row.published_tap:
             raise UserError(
                 f"`{name}` has no published tap",
-                where=f"{where}.features",
+                location=f"{where}.features",
                 hint="use `features: final`",
             )
         tap = row.published_tap
@@ -200,7 +200,9 @@ def _create_network(
         if row.module:
             if architecture.weights == "imagenet":
                 raise UserError(
-                    f"`{name}` has no ImageNet weights", where=f"{where}.weights", hint="use `none`"
+                    f"`{name}` has no ImageNet weights",
+                    location=f"{where}.weights",
+                    hint="use `none`",
                 )
             factory = getattr(importlib.import_module(row.module), row.factory)
             return factory(num_classes=classes, **options), half, half
@@ -214,17 +216,17 @@ def _create_network(
                 raise
             raise UserError(
                 f"ImageNet weights of `{name}` are not available: {str(error).splitlines()[0]}",
-                where=f"{where}.weights",
+                location=f"{where}.weights",
                 hint=f"without network access, {weights.ALTERNATIVES}",
             ) from error
     except (TypeError, AssertionError, NotImplementedError, ValueError) as error:
         if "output_stride" not in options:
             raise UserError(
-                f"cannot build `{name}`: {error or type(error).__name__}", where=where
+                f"cannot build `{name}`: {error or type(error).__name__}", location=where
             ) from error
         raise UserError(
             f"`{name}` does not support output_stride {options['output_stride']}",
-            where=f"{where}.output_stride",
+            location=f"{where}.output_stride",
             hint="leave it null. A larger image_size gives a larger map",
         ) from error
     record: Any = net.pretrained_cfg
@@ -266,7 +268,7 @@ def _measure_map(network: Network, name: str, where: str) -> tuple[int, int]:
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(
             f"`{name}` does not accept images of {side} px: {str(error).splitlines()[0]}",
-            where=f"{where}.image_size",
+            location=f"{where}.image_size",
             hint="use the network's own size (null) or a larger one",
         ) from error
     finally:
@@ -283,7 +285,7 @@ def _measure_map(network: Network, name: str, where: str) -> tuple[int, int]:
     if min(height, width) < 2:
         raise UserError(
             f"the map of `{name}` at {side} px is {height}×{width}, too small to compare places",
-            where=f"{where}.image_size",
+            location=f"{where}.image_size",
             hint="use larger images or a smaller output_stride",
         )
     return int(height), int(width)
@@ -293,7 +295,7 @@ def _explain_no_map(name: str, where: str) -> UserError:
     """Return the error for a network that class activation maps cannot be made of."""
     return UserError(
         f"`{name}` does not end in global average pooling and one linear layer",
-        where=where,
+        location=where,
         hint="class activation maps need both. ResNet, DenseNet, Inception, and EfficientNet "
         "have them",
     )

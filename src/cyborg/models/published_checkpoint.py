@@ -40,7 +40,7 @@ def import_checkpoint(path: str | Path, architecture_name: str, out: str | Path)
     if head is None or state[f"{head}.weight"].ndim != 2:
         raise UserError(
             "has no linear layer at its end",
-            where=path,
+            location=path,
             hint=f"expected {', '.join(f'`{name}.weight`' for name in HEADS)}",
         )
     classes = len(state[f"{head}.weight"])
@@ -55,7 +55,7 @@ def import_checkpoint(path: str | Path, architecture_name: str, out: str | Path)
         raise UserError(
             f"is not of `{architecture_name}`: its last layer is "
             f"{tuple(renamed[f'{own}.weight'].shape)}",
-            where=path,
+            location=path,
             hint="choose the architecture that the checkpoint was trained with",
         )
     apply_state(net, renamed, own, path)

@@ -43,7 +43,7 @@ def load_model(folder: str | Path) -> Network:
     if not path.is_file():
         raise UserError(
             "there is no such file",
-            where=path,
+            location=path,
             hint="give the folder of a finished training cell, "
             "runs/train/<architecture>/<variant>/seed<k>/<fingerprint>",
         )
@@ -69,12 +69,12 @@ def load_trained(folder: Path, architecture: NetworkSpec, *, classes: int, seed:
         network.load_state_dict(load_file(path))
     except FileNotFoundError as error:
         raise UserError(
-            "there is no such file", where=path, hint="run `dvc repro train`"
+            "there is no such file", location=path, hint="run `dvc repro train`"
         ) from error
     except (SafetensorError, RuntimeError) as error:
         raise UserError(
             f"is not a model of `{architecture.name}`: {str(error).splitlines()[0]}",
-            where=path,
+            location=path,
             hint="run `dvc repro train`. It checks finished cells and trains damaged ones again",
         ) from error
     return network

@@ -42,7 +42,7 @@ def load_packaged_weights(net: nn.Module, head: str, where: str) -> None:
     if len(names) != len(values):
         raise UserError(
             f"`package` has weights of {len(values)} tensors, the network has {len(names)}",
-            where=where,
+            location=where,
             hint="the package contains EfficientNet-lite0 (network: efficientnet_lite0)",
         )
     apply_state(net, dict(zip(names, values, strict=True)), head, where)
@@ -55,9 +55,9 @@ def load_weights_file(net: nn.Module, path: str | Path, sha256: str | None, head
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError("there is no such file", where=path, hint=ALTERNATIVES)
+        raise UserError("there is no such file", location=path, hint=ALTERNATIVES)
     if sha256 is not None and (found := sha256_file(path)) != sha256:
-        raise UserError(f"has sha256 {found}, expected {sha256}", where=path)
+        raise UserError(f"has sha256 {found}, expected {sha256}", location=path)
     apply_state(net, read_state(path), head, path)
 
 
@@ -76,21 +76,21 @@ def read_state(path: str | Path) -> State:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise UserError("there is no such file", where=path) from error
+        raise UserError("there is no such file", location=path) from error
     except pickle.UnpicklingError as error:
         raise UserError(
-            "contains code or objects besides tensors", where=path, hint=hint
+            "contains code or objects besides tensors", location=path, hint=hint
         ) from error
     except Exception as error:  # torch and safetensors raise many kinds for a broken file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"cannot be read as weights: {reason}", where=path, hint=hint) from error
+        raise UserError(f"cannot be read as weights: {reason}", location=path, hint=hint) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not content:
-        raise UserError("contains no weights by name", where=path, hint=hint)
+        raise UserError("contains no weights by name", location=path, hint=hint)
     for name, value in content.items():
         if not isinstance(value, Tensor):
-            raise UserError(f"`{name}` is not a tensor", where=path, hint=hint)
+            raise UserError(f"`{name}` is not a tensor", location=path, hint=hint)
     return {str(name): value for name, value in content.items()}
 
 
@@ -127,7 +127,7 @@ def apply_state(net: nn.Module, state: State, head: str, where: str | Path) -> N
         more = f" and {len(mistakes) - 3} more" if len(mistakes) > 3 else ""
         raise UserError(
             f"weights of another network: {', '.join(mistakes[:3])}{more}",
-            where=where,
+            location=where,
             hint="choose the network that the file was made with. `cyborg import-checkpoint` "
             "translates checkpoints of the published code",
         )

@@ -49,7 +49,7 @@ class Pack:
         self.position = pd.Index(index["image"])
         if not self.position.is_unique:
             duplicate = self.position[self.position.duplicated()][0]
-            raise UserError(f"duplicate `{duplicate}` in {kind} of size {size}", where=path)
+            raise UserError(f"duplicate `{duplicate}` in {kind} of size {size}", location=path)
         self.arrays: dict[int, np.ndarray] = {}
 
     def locate(self, names: Sequence[str]) -> np.ndarray:
@@ -77,12 +77,12 @@ class Pack:
                 array = np.load(path, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError, EOFError) as error:
                 raise UserError(
-                    f"cannot be read: {error}", where=path, hint="run `dvc repro pack`"
+                    f"cannot be read: {error}", location=path, hint="run `dvc repro pack`"
                 ) from error
             if array.dtype != np.uint8 or array.shape[1:] != self.shape:
                 raise UserError(
                     f"holds {array.dtype} {list(array.shape)}",
-                    where=path,
+                    location=path,
                     hint=f"expected uint8 [N,{','.join(map(str, self.shape))}]; run `dvc repro "
                     "pack --force`",
                 )
@@ -92,7 +92,7 @@ class Pack:
             raise UserError(
                 f"`{self.sources[number]}` of size {self.size} has {len(array)} rows, its index "
                 f"names row {last}",
-                where=self.folder,
+                location=self.folder,
                 hint="run `dvc repro pack --force`",
             )
         return array
@@ -127,7 +127,7 @@ def locate_images(pack: Pack, names: Sequence[str]) -> np.ndarray:
         missing = [names[int(n)] for n in np.flatnonzero(positions < 0)]
         raise UserError(
             f"{len(missing)} images are not packed at size {pack.size}, e.g. `{missing[0]}`",
-            where=pack.folder,
+            location=pack.folder,
             hint="run `dvc repro pack`",
         )
     return positions
@@ -167,7 +167,7 @@ def read_manifest_rows(
         row = rows[numbers.isna()].iloc[0]
         raise UserError(
             f"`{row['image']}` has the label `{row['label']}`",
-            where=root / MANIFEST_TABLE.path,
+            location=root / MANIFEST_TABLE.path,
             hint=f"`classes` in params.yaml names {', '.join(classes)}",
         )
     return ManifestRows(

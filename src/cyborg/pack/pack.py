@@ -125,7 +125,9 @@ def pack(experiment: Experiment, root: Path = Path()) -> None:
 def plan_jobs(experiment: Experiment, root: Path) -> list[PackJob]:
     """Return everything that must be packed: images first, then map sets, sorted by source."""
     if "images" in experiment.saliency:
-        raise UserError("`images` cannot be the name of a map set", where="params.yaml: saliency")
+        raise UserError(
+            "`images` cannot be the name of a map set", location="params.yaml: saliency"
+        )
     manifest = MANIFEST_TABLE.read(root, ["image", "source", "file", "sha256"]).sort_values("image")
     maps = MAP_TABLE.read(root, ["maps", "image", "file", "sha256"])
     maps = maps[maps["maps"].isin(list(experiment.saliency))]
@@ -149,7 +151,10 @@ def plan_jobs(experiment: Experiment, root: Path) -> list[PackJob]:
     if missing := [path for path in paths if not (root / path).is_file()]:
         hint = f"{len(missing)} files are missing. Run `dvc repro --force download rasterize`"
         raise UserErrors(
-            [UserError("there is no such file", where=path, hint=hint) for path in missing[:SHOWN]]
+            [
+                UserError("there is no such file", location=path, hint=hint)
+                for path in missing[:SHOWN]
+            ]
         )
     return jobs
 
@@ -180,7 +185,7 @@ def _write_arrays(root: Path, job: PackJob, run: Map, bar: tqdm[Any]) -> dict[in
                 checksums[size] += rows
             bar.update(len(chunk.files))
         if problems:
-            found = [UserError(p.what, where=p.path, hint=p.hint) for p in problems[:SHOWN]]
+            found = [UserError(p.what, location=p.path, hint=p.hint) for p in problems[:SHOWN]]
             if len(problems) > SHOWN:
                 more = f"{len(problems)} files of `{job.source}` have problems"
                 found.append(UserError(more, hint=f"the first {SHOWN} are above"))
@@ -244,7 +249,7 @@ def _check_space(root: Path, jobs: list[PackJob]) -> None:
     if needed > free:
         raise UserError(
             f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free",
-            where=PACKS,
+            location=PACKS,
             hint="free some space, or choose smaller images or fewer sources",
         )
 

@@ -56,7 +56,7 @@ def fill_with_phantoms(source: Source, phantom: Phantom, folder: Path) -> None:
     if source.generator and source.generator not in FAULTS:
         raise UserError(
             f"`{source.generator}` is not a phantom generator",
-            where=f"source `{source.name}`: generator",
+            location=f"source `{source.name}`: generator",
             hint=suggest_name(source.generator, sorted(FAULTS)),
         )
     records, segments = [], []
@@ -150,7 +150,7 @@ def _check_count(source: Source) -> int:
     if not 0 < count <= 1_000_000:
         raise UserError(
             f"phantom images cannot be counted: `{source.count}`",
-            where=f"source `{source.name}`: count",
+            location=f"source `{source.name}`: count",
             hint="give the number of images to draw, 1 to 1000000",
         )
     return count

@@ -43,14 +43,14 @@ def fill_blocks(text: str, page: Path) -> str:
         if name not in BLOCKS:
             raise UserError(
                 f"no generated block is called `{name}`",
-                where=page,
+                location=page,
                 hint=suggest_name(name, list(BLOCKS)),
             )
         end = f"<!-- end: {name} -->\n"
         _, found, after = rest[start.end() :].partition(end)
         if not found:
             raise UserError(
-                f"the generated block `{name}` has no end", where=page, hint=f"add {end.strip()}"
+                f"the generated block `{name}` has no end", location=page, hint=f"add {end.strip()}"
             )
         filled += f"{rest[: start.end()]}\n{BLOCKS[name]()}{end}"
         rest = after

@@ -151,7 +151,7 @@ def _find_cells(experiment: Experiment, root: Path) -> list[Cell]:
             [
                 UserError(
                     "is planned but not finished",
-                    where=path,
+                    location=path,
                     hint="run `dvc repro evaluate`; its log names the cell that failed",
                 )
                 for path in missing
@@ -162,7 +162,7 @@ def _find_cells(experiment: Experiment, root: Path) -> list[Cell]:
 
 def _stale_plan(what: str, where: Path) -> UserError:
     """Return the error for a plan that does not fit params.yaml."""
-    return UserError(what, where=where, hint="run `dvc repro` (or `cyborg plan`) first")
+    return UserError(what, location=where, hint="run `dvc repro` (or `cyborg plan`) first")
 
 
 def _read_scores(
@@ -180,7 +180,7 @@ def _read_scores(
         finite = np.isfinite(table[["score", *columns]]).all(axis=1)
         if not finite.all():
             row = table[~finite].iloc[0]
-            raise UserError(f"the score of `{row['image']}` is not a number", where=path)
+            raise UserError(f"the score of `{row['image']}` is not a number", location=path)
         for name in names:
             part = table[table["set"] == name].sort_values("image")
             images = part["image"].to_numpy(str)
@@ -189,7 +189,7 @@ def _read_scores(
             elif not np.array_equal(images, sets[name].images):
                 raise UserError(
                     f"test set `{name}` has other images than in the other cells",
-                    where=path,
+                    location=path,
                     hint="run `dvc repro`, so that all cells are scored on the same images",
                 )
             scores = part[columns].to_numpy(float)
@@ -216,7 +216,7 @@ def _describe_set(
         label = rows["label"][labels.isna()].iloc[0]
         raise UserError(
             f"test set `{name}` has the label `{label}`, which is not a class",
-            where=path,
+            location=path,
             hint=f"expected one of {', '.join(classes)}; run `dvc repro`",
         )
     scored = ScoredSet(
@@ -235,7 +235,7 @@ def _describe_set(
         )
         raise UserError(
             f"test set `{name}` {problem}",
-            where=path,
+            location=path,
             hint=f"an AUC needs images of `{classes[-1]}` and of another class",
         )
     return scored
@@ -269,7 +269,7 @@ def read_histories(cells: list[Cell]) -> pd.DataFrame:
         try:
             return pd.read_csv(path)
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot be read ({error})", where=path) from None
+            raise UserError(f"cannot be read ({error})", location=path) from None
 
     return _concatenate(cells, read_history)
 

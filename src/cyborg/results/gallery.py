@@ -129,7 +129,7 @@ def _read_gallery(folder: Path) -> dict[str, np.ndarray]:
         with np.load(path) as archive:
             return {name: archive[name] for name in FIELDS}
     except (OSError, KeyError, ValueError, EOFError) as error:
-        raise UserError(f"cannot be read ({error})", where=path) from None
+        raise UserError(f"cannot be read ({error})", location=path) from None
 
 
 def choose_images(

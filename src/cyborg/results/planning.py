@@ -29,25 +29,25 @@ def describe_power(
     if not 0 < difference < 1:
         raise UserError(
             f"`{difference:g}` is not a difference of AUC",
-            where="--difference",
+            location="--difference",
             hint="give a number above 0 and below 1, such as 0.05",
         )
     path = root / "results" / "comparisons.csv"
     if not path.is_file():
-        raise UserError("no such file", where=path, hint="run `dvc repro` first")
+        raise UserError("no such file", location=path, hint="run `dvc repro` first")
     table = pd.read_csv(path)
     missing = [column for column in NEEDED if column not in table]
     if missing:
         raise UserError(
             f"does not have the column `{missing[0]}`",
-            where=path,
+            location=path,
             hint="run `dvc repro report` to renew it",
         )
     table = table[table["runs"] > 1]
     if table.empty:
         raise UserError(
             "holds no comparison of at least two runs",
-            where=path,
+            location=path,
             hint="give at least two seeds in params.yaml",
         )
     heads = ["comparison", "test set", "runs", "could be seen"]

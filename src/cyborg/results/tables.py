@@ -280,5 +280,5 @@ def read_auc_table(root: Path = Path()) -> str:
     try:
         text = path.read_text(encoding="utf-8").rstrip("\n")
     except FileNotFoundError:
-        raise UserError("there is no report yet", where=path, hint="run `dvc repro`") from None
+        raise UserError("there is no report yet", location=path, hint="run `dvc repro`") from None
     return f"{text}\n\nReport: {Path('results') / 'report.html'}"

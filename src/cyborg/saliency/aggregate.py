@@ -135,7 +135,7 @@ def _weigh_viewers(viewers: list[Viewer], recipe: MapRecipe, location: str) -> l
         if not viewer.seconds > 0:
             raise UserError(
                 f"annotator `{viewer.name}` states no annotation time",
-                where=location,
+                location=location,
                 hint="`time_weight` needs a time for every annotation. Set it to none",
             )
     if recipe.time_weight == "longer":

@@ -74,7 +74,7 @@ def measure_agreement(
     if not rows:
         raise UserError(
             "has no image that two annotators marked",
-            where=input,
+            location=input,
             hint="agreement needs a format that names annotators, or a folder with "
             "one file per annotator",
         )

@@ -58,7 +58,7 @@ def require_judgements(
 ) -> None:
     """Raise UserError if the recipe uses correct decisions only, and no decision is judged."""
     if recipe.only_correct and all(one.correct is None for one in annotations):
-        raise UserError("does not say whose decisions were right", where=path, hint=hint)
+        raise UserError("does not say whose decisions were right", location=path, hint=hint)
 
 
 def collect_labels(annotations: Iterable[Annotation]) -> set[str]:

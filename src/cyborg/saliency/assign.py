@@ -87,7 +87,7 @@ def assign_file(
     if not path.exists():
         raise UserError(
             f"there is no `{path}`",
-            where=f"{sources[0].where}: {recipe.column}",
+            location=f"{sources[0].location}: {recipe.column}",
             hint=f"put the annotations of `{sources[0].name}` there, or leave the column empty",
         )
     own = {source.name for source in sources}
@@ -154,7 +154,7 @@ def _require_images(path: Path, sources: list[Source], met: set[str], strangers:
             others = f" ({count} other names, the first is `{strangers[0]}`)" if count else ""
             raise UserError(
                 f"names no image of `{source.name}`{others}",
-                where=path,
+                location=path,
                 hint=f"names are compared with the paths inside {source.path}. Leave the column "
                 "empty if the file has no marks for this source",
             )
@@ -183,7 +183,7 @@ def _report_strangers(
             raise UserError(
                 f"annotated images that are not there: {len(absent)} ({shown}"
                 + (" …)" if len(absent) > SHOWN else ")"),
-                where=path,
+                location=path,
                 hint="correct the names or bring the images. If you left images out on purpose, "
                 f"set `saliency.{map_set}.on_absent: skip`",
             )

@@ -109,7 +109,7 @@ def collect_shorthands(options: argparse.Namespace) -> list[str]:
         width, _, height = options.screen.lower().replace("×", "x").partition("x")
         if not (width.strip().isdecimal() and height.strip().isdecimal()):
             raise UserError(
-                f"`{options.screen}` is not a size", where="--screen", hint="example: 1920x1080"
+                f"`{options.screen}` is not a size", location="--screen", hint="example: 1920x1080"
             )
         settings.append(f"gaze.screen=[{int(width)}, {int(height)}]")
     if options.strict:
@@ -139,25 +139,25 @@ def read_recipe(params: Path, name: str | None, settings: list[str]) -> MapRecip
         if name not in known:
             raise UserError(
                 f"`{name}` is not a map set",
-                where=f"{params}: saliency",
+                location=f"{params}: saliency",
                 hint=suggest_name(name, list(known)),
             )
         values = known[name].model_dump()
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise UserError(f"`{setting}` is not KEY=VALUE", where="--set")
+            raise UserError(f"`{setting}` is not KEY=VALUE", location="--set")
         *groups, last = key.strip().split(".")
         place = values
         for group in groups:
             inner = place.setdefault(group, {})
             if not isinstance(inner, dict):
-                raise UserError(f"`{group}` has no keys inside", where=f"--set {setting}")
+                raise UserError(f"`{group}` has no keys inside", location=f"--set {setting}")
             place = inner
         try:
             place[last] = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise UserError(f"`{text}` is not a value", where=f"--set {setting}") from None
+            raise UserError(f"`{text}` is not a value", location=f"--set {setting}") from None
     try:
         return MapRecipe.model_validate(values)
     except ValidationError as error:

@@ -122,7 +122,7 @@ def choose_file_names(pictures: list[AnnotatedImage], location: Path) -> list[st
     if twice:
         raise UserError(
             f"several images would be written to `{twice[0]}`",
-            where=location,
+            location=location,
             hint="rename one of them",
         )
     return names
@@ -147,7 +147,7 @@ def _refuse_others_files(out: Path, names: list[str]) -> None:
         if name not in listed and os.path.lexists(out / name):
             raise UserError(
                 f"contains `{name}`, which this command did not write",
-                where=out,
+                location=out,
                 hint="choose a new or an empty folder as --out",
             )
 

@@ -55,17 +55,19 @@ def _scale_annotation(
     if stated == size[::-1]:
         raise UserError(
             sizes,
-            where=place,
+            location=place,
             hint="one of the two ignores the EXIF rotation. Store the image upright",
         )
     if recipe.on_size == "refuse":
         raise UserError(
-            sizes, where=place, hint="give the images that were annotated, or set `on_size: scale`"
+            sizes,
+            location=place,
+            hint="give the images that were annotated, or set `on_size: scale`",
         )
     if recipe.on_size == "scale" and abs(sx / sy - 1) > ASPECT_TOLERANCE:
         raise UserError(
             sizes,
-            where=place,
+            location=place,
             hint="the aspect differs, so the image was cropped or squeezed. If it was squeezed, "
             "set `on_size: squeeze`",
         )
@@ -140,6 +142,6 @@ def _check_inside(shape: Shape, size: tuple[int, int], place: str) -> None:
         extent = f"x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
         raise UserError(
             f"lies outside the image ({extent}, the image has {size[0]} x {size[1]} pixels)",
-            where=place,
+            location=place,
             hint="the annotation belongs to another image or size. `on_outside: clip` accepts it",
         )

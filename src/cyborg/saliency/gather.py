@@ -34,7 +34,7 @@ def gather_images(
     """
     by_name = read_by_name(path, format, images)
     if not by_name:
-        raise UserError("names no image", where=path)
+        raise UserError("names no image", location=path)
     everything = (one for marks in by_name.values() for one in marks)
     require_judgements(everything, recipe, path, hint="leave out only_correct")
     files = _find_files(images, list(by_name), path) if images else {}
@@ -60,7 +60,7 @@ def gather_images(
         raise UserError(
             f"does not state the size of its images (the first is `{unsized[0]}`)"
             + (f", and none of them is in {images}" if images else ""),
-            where=path,
+            location=path,
             hint="give the folder of the images with --images",
         )
     missing = f"not in {images}" if images else "not given (--images)"

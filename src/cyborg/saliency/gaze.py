@@ -56,7 +56,7 @@ def select_fixations(
     if (recipe.minimum > 0 or recipe.weight == "duration") and np.isnan(found[:, 2]).any():
         raise UserError(
             "has fixations without a duration",
-            where=place,
+            location=place,
             hint="set `gaze.minimum: 0` and `gaze.weight: count`, or provide durations",
         )
     if recipe.minimum > 0:
@@ -126,7 +126,7 @@ def _split_recording(samples: np.ndarray, place: str) -> list[np.ndarray]:
     if (np.diff(samples[:, 2]) <= 0).any():
         raise UserError(
             "has raw gaze whose time does not increase",
-            where=place,
+            location=place,
             hint="give one recording per image and viewer, sorted by time",
         )
     samples = samples[np.isfinite(samples).all(axis=1)]

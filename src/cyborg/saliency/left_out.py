@@ -26,7 +26,7 @@ def report_left_out(annotations: Iterable[Annotation], path: Path, strict: bool)
         if strict:
             raise UserError(
                 f"holds what no map can show: {text}",
-                where=path,
+                location=path,
                 hint="correct the file. Without --strict (`strict`) such parts are left out",
             )
         print(f"note: {path}: left out {text}", file=sys.stderr)

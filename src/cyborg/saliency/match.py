@@ -174,7 +174,7 @@ def _require_one(name: str, match: Match, location: str) -> str:
     if len(match.keys) > 1:
         raise UserError(
             f"`{quote_value(name)}` may be the image `{match.keys[0]}` or `{match.keys[1]}`",
-            where=location,
+            location=location,
             hint="name images with their folder and extension in the annotation file",
         )
     return match.keys[0]
@@ -188,7 +188,7 @@ def _choose_name(key: str, matches: dict[str, Match], rivals: list[str], locatio
             return name
     raise UserError(
         f"`{quote_value(rivals[0])}` and `{quote_value(rivals[1])}` both mean the image `{key}`",
-        where=location,
+        location=location,
         hint="remove one of them, or name images with folder and extension",
     )
 
@@ -199,7 +199,7 @@ def list_images(folder: Path) -> dict[str, Path]:
     Raises UserError if it is not a folder or cannot be read.
     """
     if not folder.is_dir():
-        raise UserError("is not a folder", where=folder, hint="give the folder of the images")
+        raise UserError("is not a folder", location=folder, hint="give the folder of the images")
     return {
         file.relative_to(folder).as_posix(): file
         for file in sorted(folder.rglob("*"))
@@ -221,7 +221,7 @@ def find_image(folder: Path, name: str, location: str) -> Path | None:
     try:
         stamp = folder.stat().st_mtime_ns
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=folder) from error
+        raise UserError(f"cannot be read: {error.strerror or error}", location=folder) from error
     found = _index_folder(folder, stamp).match_name(name, location)
     return folder / found if found else None
 

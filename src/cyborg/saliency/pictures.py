@@ -23,13 +23,13 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         with decode.open_image(path) as picture:
             yield picture
     except FileNotFoundError as error:
-        raise UserError("there is no such picture", where=path) from error
+        raise UserError("there is no such picture", location=path) from error
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
+        raise UserError(f"cannot be read: {error.strerror or error}", location=path) from error
     except decode.DecodeError as error:
         raise UserError(
             f"is not a picture that can be decoded: {str(error)[:200]}",
-            where=path,
+            location=path,
             hint="copy or save the file again. It may be cut short",
         ) from error
 
@@ -57,14 +57,14 @@ def read_grey_map(path: Path) -> np.ndarray:
         if upright.mode in ("I;16", "I;16B", "I;16L", "I"):
             values = np.asarray(upright).astype(np.float32)
             if values.min() < 0 or values.max() > 65535:
-                raise UserError("has values beyond 16 bit", where=path)
+                raise UserError("has values beyond 16 bit", location=path)
             return values / np.float32(65535)
         if upright.mode in ("1", "L"):
             return np.asarray(upright.convert("L")).astype(np.float32) / np.float32(255)
         if upright.mode == "F":
             raise UserError(
                 "is a floating-point picture without a stated scale",
-                where=path,
+                location=path,
                 hint="save maps as 8 or 16 bit grey PNG",
             )
         if upright.has_transparency_data:
@@ -88,7 +88,7 @@ def _read_colours(colour: np.ndarray, path: Path) -> np.ndarray:
     if np.mean(spread > GREY_TOLERANCE) > 0.01:
         raise UserError(
             "is a picture in colour, not a grey map",
-            where=path,
+            location=path,
             hint="save maps as grey pictures, white where saliency is high. If the colours are "
             "categories, use --format label_map (`format: label_map`)",
         )

@@ -113,7 +113,7 @@ def check_gaze(
     if in_pixels and farthest <= LARGEST_SHARE and largest > SMALL_IMAGE:
         raise UserError(
             "all positions of gaze lie between -1 and 1, so they look like shares, not pixels",
-            where=path,
+            location=path,
             hint=f"for shares of the image, use --unit shares. {_HINT}",
         )
     if off == total or (off > total / 2 and recipe.on_outside == "refuse"):
@@ -121,6 +121,6 @@ def check_gaze(
         raise UserError(
             f"{off} of {total} positions of gaze lie off their image. They may be positions on a "
             "screen, or have another origin",
-            where=path,
+            location=path,
             hint=hint,
         )

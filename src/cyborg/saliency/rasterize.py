@@ -84,7 +84,7 @@ def _plan_map_set(
     if not annotated:
         raise UserError(
             f"no source in use has anything in the column `{recipe.column}`",
-            where=f"saliency.{map_set}",
+            location=f"saliency.{map_set}",
             hint="fill it in the catalogue (data.catalogue), or leave out the map set",
         )
     jobs: list[MapJob] = []
@@ -112,7 +112,7 @@ def _require_distinct_targets(jobs: Iterable[MapJob], folder: Path) -> None:
             file = FOLDER / job.target.relative_to(folder)
             raise UserError(
                 f"`{other}` and `{job.image.name}` would have the same map {file}",
-                where=job.location,
+                location=job.location,
                 hint="rename one of the two images",
             )
 
@@ -122,7 +122,7 @@ def _require_known_labels(map_set: str, recipe: MapRecipe, labels: set[str]) -> 
     found = [
         UserError(
             f"`{label}` is not a category of the annotations",
-            where=f"saliency.{map_set}.{key}",
+            location=f"saliency.{map_set}.{key}",
             hint=suggest_name(label, sorted(labels)),
         )
         for key, wanted in (("labels", recipe.labels or []), ("weights", recipe.weights))
@@ -155,7 +155,7 @@ def _draw_map_set(
     if not rows:
         raise UserError(
             "leaves no image with anything marked",
-            where=f"saliency.{map_set}",
+            location=f"saliency.{map_set}",
             hint="look at labels, granularity, line_width, votes and only_correct",
         )
     return rows

@@ -29,11 +29,11 @@ def read_annotations(
     """
     path = Path(path)
     if not path.exists():
-        raise UserError("there is no such file or folder", where=path)
+        raise UserError("there is no such file or folder", location=path)
     try:
         yield from _read_path(path, format, images)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
+        raise UserError(f"cannot be read: {error.strerror or error}", location=path) from error
 
 
 def _read_path(path: Path, format: str, images: Path | None) -> Iterator[Annotation]:
@@ -94,7 +94,7 @@ def _recognise_file(path: Path, readers: dict[str, Format]) -> Format:
     if not found:
         raise UserError(
             "no annotation format recognises this file",
-            where=path,
+            location=path,
             hint=f"choose one with --format NAME, or `format` in params.yaml: {', '.join(readers)}",
         )
     if len(found) > 1:
@@ -105,7 +105,7 @@ def _recognise_file(path: Path, readers: dict[str, Format]) -> Format:
 def _make_ambiguity_error(path: Path, found: list[str]) -> UserError:
     return UserError(
         f"may be {' or '.join(found)}",
-        where=path,
+        location=path,
         hint="choose one with --format (`format` in params.yaml)",
     )
 
@@ -132,17 +132,17 @@ def _select_files(path: Path, readers: dict[str, Format], format: str) -> tuple[
     formats = sorted(set(taken.values()))
     if not formats and format == "auto":
         known = f"known: {', '.join(readers)}"
-        raise UserError("holds no annotations of a known format", where=path, hint=known)
+        raise UserError("holds no annotations of a known format", location=path, hint=known)
     if not formats:
         raise UserError(
             f"holds no annotations in format `{format}`",
-            where=path,
+            location=path,
             hint="choose another --format",
         )
     if len(formats) > 1:
         raise UserError(
             f"holds annotations in several formats: {', '.join(formats)}",
-            where=path,
+            location=path,
             hint="choose one with --format (`format` in params.yaml)",
         )
     endings = {file.suffix.lower() for file in taken}
@@ -150,7 +150,7 @@ def _select_files(path: Path, readers: dict[str, Format], format: str) -> tuple[
     if others and format == "auto":
         raise UserError(
             f"is not in format {formats[0]} like its neighbours",
-            where=others[0],
+            location=others[0],
             hint="it may be cut short. Repair it, or move it out of the folder",
         )
     if others:

@@ -169,7 +169,7 @@ def read_ready_map(
             raise UserError(
                 f"the map has {heat.shape[1]} x {heat.shape[0]} pixels, the image "
                 f"`{record.image}` {size[0]} x {size[1]}",
-                where=record.heat_file,
+                location=record.heat_file,
                 hint="give maps of the image's size, or set `on_size: scale`",
             )
         resized = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
@@ -183,7 +183,7 @@ def _require_visible_map(heat: np.ndarray, file: Path) -> None:
     if 0 < highest < FAINT:
         raise UserError(
             f"the highest value of the map is {highest:.1%} of full scale, so it is nearly black",
-            where=file,
+            location=file,
             hint="if its values are numbers of categories (0 and 1, …), use --format label_map "
             "(`format: label_map`). If it is a saliency map, scale it to the full range, or use "
             "--format heatmap",

@@ -112,7 +112,7 @@ def read_thumbnail(path: Path, side: int = SIDE) -> np.ndarray:
         image = decode_rgb(path, draft=4 * side)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"cannot be read: {error}", where=path, hint="run `dvc repro download --force`"
+            f"cannot be read: {error}", location=path, hint="run `dvc repro download --force`"
         ) from error
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
 

@@ -172,7 +172,7 @@ def _check_images(experiment: Experiment, images: pd.DataFrame) -> None:
     found = [
         UserError(
             f"source `{name}` has no images",
-            where=IMAGE_TABLE.path,
+            location=IMAGE_TABLE.path,
             hint="run `dvc repro download`",
         )
         for name in experiment.data.list_sources()
@@ -182,7 +182,7 @@ def _check_images(experiment: Experiment, images: pd.DataFrame) -> None:
     found += [
         UserError(
             f"label `{row.label}` of `{row.image}` is not a class",
-            where=IMAGE_TABLE.path,
+            location=IMAGE_TABLE.path,
             hint=f"`classes` in params.yaml: {', '.join(experiment.classes)}",
         )
         for row in unknown.itertuples()
@@ -194,7 +194,7 @@ def _check_images(experiment: Experiment, images: pd.DataFrame) -> None:
         found.append(
             UserError(
                 f"validation and test leave nothing of `{min(both)}` to train on",
-                where="params.yaml: split",
+                location="params.yaml: split",
                 hint="their sum must be below 1 if a source is both trained and tested on",
             )
         )
@@ -239,7 +239,7 @@ def _describe_missing_class(name: str, part: str, label: str, images: pd.DataFra
         hint = f"{len(broken)} cannot be used, e.g. {first['file']}: {first['problem']}"
     return UserError(
         f"has no image of class `{label}` {purposes[part]}. Its sources have {len(images)}",
-        where=f"params.yaml: data.training_sets.{name}",
+        location=f"params.yaml: data.training_sets.{name}",
         hint=hint,
     )
 

@@ -42,7 +42,7 @@ def choose_device() -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(
             f"no device `{name}` on this machine",
-            where="CYBORG_DEVICE",
+            location="CYBORG_DEVICE",
             hint="give cpu, cuda or cuda:<number>, or leave the variable unset",
         ) from error
     return device
@@ -59,7 +59,7 @@ def configure_torch(device: torch.device) -> None:
     if not threads.isdecimal() or int(threads) < 1:
         raise UserError(
             f"`{threads}` is not a number of threads",
-            where="CYBORG_THREADS",
+            location="CYBORG_THREADS",
             hint="give a number from 1 up, or leave the variable unset",
         )
     torch.set_num_threads(int(threads))
@@ -111,13 +111,13 @@ def explain_error(error: BaseException, key: str) -> BaseException:
     if isinstance(error, MemoryError) or any(sign in text for sign in signs):
         return UserError(
             "out of memory",
-            where=f"params.yaml: {key}",
+            location=f"params.yaml: {key}",
             hint=f"lower `{key}`, use a smaller image_size, or run fewer cells at a time",
         )
     if "no working c++ compiler" in text or "invalidcxxcompiler" in type(error).__name__.lower():
         return UserError(
             "torch.compile finds no C++ compiler",
-            where="params.yaml: training.compile",
+            location="params.yaml: training.compile",
             hint="install one (g++), or leave `compile: false`",
         )
     return error

@@ -17,7 +17,7 @@ def make_optimiser(network: nn.Module, training: Training) -> torch.optim.Optimi
     if not trained:
         raise UserError(
             "every parameter of the network is frozen",
-            where="architectures: frozen",
+            location="architectures: frozen",
             hint="leave out the prefix of the last layers",
         )
     if training.optimiser == "adamw":

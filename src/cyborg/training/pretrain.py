@@ -117,7 +117,7 @@ def train_autoencoder(
         if not math.isfinite(row["loss"] + row["validation_loss"]):
             raise UserError(
                 f"the loss is not finite in epoch {epoch + 1}",
-                where="params.yaml: variants: prepare.mentor.learning_rate",
+                location="params.yaml: variants: prepare.mentor.learning_rate",
                 hint=f"lower it (it is {options.learning_rate:g})",
             )
         if state.measures is None or row["validation_loss"] <= state.measures["loss"]:
@@ -162,7 +162,7 @@ def read_pairs(spec: PretrainSpec, root: Path, split: str, size: int) -> Pairs:
     if not len(owners):
         raise UserError(
             f"no {split} image has a map of `{spec.saliency}`, and an autoencoder learns maps",
-            where="params.yaml: variants: prepare.mentor",
+            location="params.yaml: variants: prepare.mentor",
             hint="annotate some, or raise split.validation",
         )
     pictures = read_images(root, size, [rows.names[n] for n in owners])

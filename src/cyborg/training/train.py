@@ -161,7 +161,7 @@ def train_cell(
         if "sample_weight" in objective.extras and np.isnan(prepared.weights).all():
             raise UserError(
                 f"`{spec.loss.name}` needs weights of samples, and no training image has one",
-                where=root / "data/manifest.parquet",
+                location=root / "data/manifest.parquet",
                 hint="the column `weights` of data/sources.csv names them (docs/data.md)",
             )
         state = train_network(
@@ -202,13 +202,13 @@ def _check_compatible(training: Training, objective: Objective, name: str) -> No
     if training.compile and objective.extras & {"images", "network"}:
         raise UserError(
             f"`{name}` needs derivatives that a compiled network does not have",
-            where="params.yaml: training.compile",
+            location="params.yaml: training.compile",
             hint=f"give `training: {{compile: false}}` to the variants with `loss: {name}`",
         )
     if training.early_stopping and training.selection == "last":
         raise UserError(
             "early_stopping waits for a better epoch, but with `selection: last` there is none",
-            where="params.yaml: training.early_stopping",
+            location="params.yaml: training.early_stopping",
             hint="select by accuracy, auc or loss, or leave early_stopping null",
         )
 
@@ -217,7 +217,7 @@ def _explain_divergence(epoch: int, training: Training) -> UserError:
     half = training.precision == "float16"
     return UserError(
         f"the loss is not finite in epoch {epoch + 1}",
-        where="params.yaml: training.learning_rate",
+        location="params.yaml: training.learning_rate",
         hint=f"lower it (it is {training.learning_rate:g})"
         + (", or use `precision: bfloat16` or float32" if half else ""),
     )

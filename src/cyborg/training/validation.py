@@ -124,7 +124,7 @@ def compare_epochs(selection: str, new: dict[str, float], best: dict[str, float]
     if math.isnan(new[selection]):
         raise UserError(
             f"the validation part has no {selection}: it is empty or holds one class only",
-            where="params.yaml: training.selection",
+            location="params.yaml: training.selection",
             hint="raise split.validation, or give `selection: last`",
         )
     if best is None:

@@ -52,7 +52,7 @@ def test_labelme_names_the_field(
     tmp_path: Path, changes: dict[str, Any], field: str, message: str
 ) -> None:
     error = catch_error("labelme", tmp_path / "a.json", write_labelme(**changes))
-    assert field in str(error.where)
+    assert field in str(error.location)
     assert message in error.what
 
 
@@ -88,11 +88,11 @@ def test_pictures_that_claim_a_billion_pixels(tmp_path: Path, side: int) -> None
     code = base64.b64encode(write_huge_png(side)).decode()
     shape = {"shape_type": "mask", "mask": code, "points": [[0, 0], [2, 2]]}
     error = catch_error("labelme", tmp_path / "a.json", write_labelme(shape=shape))
-    assert "mask" in str(error.where)
+    assert "mask" in str(error.location)
     rows = (EXAMPLES / "eyetagger" / "api_annotation.csv").read_text().splitlines()
     row = f'1,3,abc,"data:image/png;base64,{code}",,f,f,,,'
     error = catch_error("eyetagger", tmp_path / "a.csv", f"{rows[0]}\n{row}\n")
-    assert "annotation" in str(error.where)
+    assert "annotation" in str(error.location)
     catch_error("label_map", tmp_path / "a.png", write_huge_png(side))
 
 
@@ -109,7 +109,7 @@ def test_pictures_that_claim_a_billion_pixels(tmp_path: Path, side: int) -> None
 def test_data_urls_of_other_types(tmp_path: Path, cell: str, message: str) -> None:
     rows = (EXAMPLES / "eyetagger" / "api_annotation.csv").read_text().splitlines()
     error = catch_error("eyetagger", tmp_path / "a.csv", f'{rows[0]}\n1,3,abc,"{cell}",,f,f,,,\n')
-    assert str(error.where).endswith("a.csv:2: annotation")
+    assert str(error.location).endswith("a.csv:2: annotation")
     assert message in error.what
 
 
@@ -208,7 +208,7 @@ def test_label_studio_refuses_what_it_cannot_place(tmp_path: Path) -> None:
 def test_yolo_in_pixels_is_refused(tmp_path: Path) -> None:
     images = write_image("yolo", tmp_path / "images")
     error = catch_error("yolo", tmp_path / "drawing.txt", "0 120 80 20 10\n", images)
-    assert str(error.where).endswith("drawing.txt:1")
+    assert str(error.location).endswith("drawing.txt:1")
     assert "out of range" in error.what
 
 

@@ -100,7 +100,7 @@ def test_one_image_has_one_size(tmp_path: Path) -> None:
     path.write_text("image,width,height,x,y,order\na.png,7,5,1,1,1\na.png,5,7,1,1,2\n")
     with pytest.raises(UserError, match="another size") as caught:
         read("fixations", path)
-    assert str(caught.value.where).endswith("a.csv:3")
+    assert str(caught.value.location).endswith("a.csv:3")
 
 
 def test_a_matlab_file_cannot_ask_for_memory(tmp_path: Path) -> None:

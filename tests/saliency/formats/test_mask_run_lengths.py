@@ -42,7 +42,7 @@ def write_cvat(**mask: str) -> str:
 def test_bad_run_lengths_of_cvat(tmp_path: Path, mask: dict[str, str], message: str) -> None:
     error = catch_error("cvat", tmp_path / "a.xml", write_cvat(**mask))
     assert re.search(message, error.what)
-    assert "image 0 (drawing.png): mask 0" in str(error.where)
+    assert "image 0 (drawing.png): mask 0" in str(error.location)
 
 
 def pack_runs(total: int, runs: list[tuple[int, int]], word: int = 8) -> bytes:
@@ -69,7 +69,7 @@ def test_bad_brush_codes(tmp_path: Path, code: bytes, message: str) -> None:
     content[0]["annotations"][0]["result"][0]["value"]["rle"] = list(code)
     error = catch_error("labelstudio", tmp_path / "a.json", json.dumps(content))
     assert message in error.what
-    assert "annotations[0].result[0].value.rle" in str(error.where)
+    assert "annotations[0].result[0].value.rle" in str(error.location)
 
 
 def test_brush_codes_decode_exactly() -> None:

@@ -32,7 +32,7 @@ def read_rows(
     if not fits(frozenset(header)):
         raise UserError(
             f"does not have the columns of {called}: {_limits.quote_value(', '.join(header))}",
-            where=table.header.location,
+            location=table.header.location,
         )
     if duplicates := find_duplicate_columns(replace(table.header, cells=header), header):
         raise duplicates[0]
@@ -62,4 +62,4 @@ def require_cell(row: dict[str, str], location: str, *names: str) -> str:
     for name in names:
         if name in row:
             return row[name]
-    raise UserError(f"there is no column `{names[0]}`", where=location)
+    raise UserError(f"there is no column `{names[0]}`", location=location)

@@ -49,9 +49,9 @@ def check_fixations(values: np.ndarray, location: str) -> None:
     """
     with np.errstate(invalid="ignore"):
         if (np.abs(values[:, :2]) > _limits.MAX_COORDINATE).any():
-            raise UserError("has positions far beyond any screen", where=location)
+            raise UserError("has positions far beyond any screen", location=location)
         if (values[:, 2] < 0).any() or np.isinf(values[:, 2]).any():
-            raise UserError("has negative or infinite durations", where=location)
+            raise UserError("has negative or infinite durations", location=location)
 
 
 def read_table(path: Path) -> Iterator[Annotation]:
@@ -73,7 +73,9 @@ def read_table(path: Path) -> Iterator[Annotation]:
         key = name, next((row[c].strip() for c in _SUBJECT if c in row), "")
         size = _read_size(row, location)
         if sizes.setdefault(key, size) != size:
-            raise UserError("states another size of the image than the rows before", where=location)
+            raise UserError(
+                "states another size of the image than the rows before", location=location
+            )
         order = _read_number(row, "order", location)
         x, y, third = _read_position(row, samples, location)
         found.setdefault(key, []).append((order, x, y, third))
@@ -104,7 +106,7 @@ def _check_units(columns: frozenset[str], location: str) -> None:
     if bare:
         raise UserError(
             f"the column `{bare[0]}` does not tell its unit or where it counts from",
-            where=location,
+            location=location,
             hint="times: `duration_ms`, `duration_s`, `start_ms`, `end_ms`, `time_ms`, `time_s`. "
             "Positions: `x`, `y`, or `row1`, `col1` (from 1), `row0`, `col0` (from 0)",
         )
@@ -117,7 +119,7 @@ def _refuse_boxes(columns: frozenset[str], location: str) -> None:
         raise UserError(
             "has positions and sizes, but no subject, order, time or duration, so it may be a "
             "table of boxes, which is not read",
-            where=location,
+            location=location,
             hint="for gaze, add a column such as `duration_ms` or `subject`. For boxes, use a "
             "format of docs/annotations.md",
         )
@@ -165,9 +167,9 @@ def _read_position(row: Row, samples: bool, location: str) -> tuple[float, float
             )
             break
     else:
-        raise UserError("there are no columns `x` and `y`", where=location)
+        raise UserError("there are no columns `x` and `y`", location=location)
     if max(abs(across), abs(down)) > _limits.MAX_COORDINATE:
-        raise UserError("is a position far beyond any screen", where=location)
+        raise UserError("is a position far beyond any screen", location=location)
     if samples:
         times = [_read_seconds(row, name, location) for name in _TIMES]
         return across, down, next((time for time in times if time == time), float("nan"))
@@ -175,5 +177,5 @@ def _read_position(row: Row, samples: bool, location: str) -> tuple[float, float
     if duration != duration:
         duration = _read_seconds(row, "end", location) - _read_seconds(row, "start", location)
     if duration < 0:
-        raise UserError("ends before it starts", where=location)
+        raise UserError("ends before it starts", location=location)
     return across, down, duration

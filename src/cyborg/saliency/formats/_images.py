@@ -29,7 +29,7 @@ def require_size(images: Path | None, name: str, location: str) -> tuple[int, in
         raise UserError(
             f"the size of the image `{_limits.quote_value(name)}` is not stated, and positions are "
             + ("shares of it" if images is None else f"shares of it. It is not in {images}"),
-            where=location,
+            location=location,
             hint="give the folder of the images",
         )
     return found
@@ -45,13 +45,13 @@ def read_embedded_size(data: bytes, location: str) -> tuple[int, int]:
             found, orientation = displayed_size(picture), read_orientation(picture)
     except DecodeError as error:
         raise UserError(
-            f"is not a readable image: {_limits.quote_value(str(error))}", where=location
+            f"is not a readable image: {_limits.quote_value(str(error))}", location=location
         ) from None
     if orientation != 1:
         raise UserError(
             "the embedded image has an EXIF rotation, and the file does not tell whether it was "
             "applied when the shapes were drawn",
-            where=location,
+            location=location,
             hint="save the annotation again with a newer version of the tool",
         )
     return found
@@ -71,7 +71,7 @@ def decode_picture(data: bytes, location: str, kinds: tuple[str, ...] = ("PNG",)
     except DecodeError as error:
         raise UserError(
             f"is not a readable {' or '.join(kinds)} picture: {_limits.quote_value(str(error))}",
-            where=location,
+            location=location,
         ) from None
 
 
@@ -94,7 +94,7 @@ def decode_base64(text: str, location: str) -> bytes:
     try:
         return base64.b64decode(re.sub(r"\s+", "", text), validate=True)
     except (binascii.Error, ValueError):
-        raise UserError("is not valid base64", where=location) from None
+        raise UserError("is not valid base64", location=location) from None
 
 
 def decode_data_url(text: str, location: str) -> bytes:
@@ -103,7 +103,7 @@ def decode_data_url(text: str, location: str) -> bytes:
     if not re.fullmatch(r"data:image/png(;[\w=-]+)*;base64", start[:100], re.IGNORECASE):
         raise UserError(
             f"`{_limits.quote_value(start)}` is not the beginning of a PNG data URL",
-            where=location,
+            location=location,
             hint="`data:image/png;base64,…` is expected",
         )
     return decode_base64(content, location)

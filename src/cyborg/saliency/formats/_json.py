@@ -35,7 +35,7 @@ class Node:
 
     def make_error(self, what: str, hint: str | None = None) -> UserError:
         """Return the error for this value, to be raised."""
-        return UserError(replace_surrogates(what), where=self.location, hint=hint)
+        return UserError(replace_surrogates(what), location=self.location, hint=hint)
 
     @property
     def is_missing(self) -> bool:
@@ -106,7 +106,7 @@ class Node:
             if not isinstance(pair, list) or len(pair) != 2:
                 raise UserError(
                     f"`{_limits.quote_value(pair)}` is not a point [x, y]",
-                    where=f"{self.location}[{index}]",
+                    location=f"{self.location}[{index}]",
                 )
             x, y = pair
             # The usual case first: a place is only put into words where it is needed.
@@ -154,10 +154,10 @@ def parse_bytes(data: bytes, path: Path, place: str = "") -> Node:
             json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant), path, place
         )
     except RecursionError:
-        raise UserError("is not valid JSON: nested too deeply", where=location) from None
+        raise UserError("is not valid JSON: nested too deeply", location=location) from None
     except ValueError as error:
         reason = _limits.quote_value(str(error)).strip("'\"")
-        raise UserError(f"is not valid JSON: {reason}", where=location) from None
+        raise UserError(f"is not valid JSON: {reason}", location=location) from None
 
 
 def read_file(path: Path) -> Node:

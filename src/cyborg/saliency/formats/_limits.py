@@ -42,12 +42,12 @@ def read_bytes(path: Path) -> bytes:
         if size > MAX_BYTES:
             raise UserError(
                 f"is {size} bytes long, but annotation files up to {MAX_BYTES} are read",
-                where=path,
+                location=path,
                 hint="export in several parts",
             )
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
+        raise UserError(f"cannot be read: {error.strerror or error}", location=path) from error
 
 
 def check_number(
@@ -66,10 +66,10 @@ def check_number(
             return result
         raise UserError(
             f"{quote_value(value)} is out of range",
-            where=location,
+            location=location,
             hint=f"use a number from {low:,.10g} to {high:,.10g}",
         )
-    raise UserError(f"`{quote_value(value)}` is not a number", where=location)
+    raise UserError(f"`{quote_value(value)}` is not a number", location=location)
 
 
 def parse_number(
@@ -83,7 +83,7 @@ def parse_number(
     try:
         value = float((text or "").strip()[:64])
     except ValueError:
-        raise UserError(f"`{quote_value(text or '')}` is not a number", where=location) from None
+        raise UserError(f"`{quote_value(text or '')}` is not a number", location=location) from None
     return check_number(value, location, low=low, high=high)
 
 
@@ -92,7 +92,7 @@ def check_integer(value: float, location: str, *, low: int = 0, high: int = MAX_
     if value != int(value) or not low <= value <= high:
         raise UserError(
             f"{quote_value(value)} is not a whole number from {low} to {high}",
-            where=location,
+            location=location,
         )
     return int(value)
 
@@ -103,7 +103,7 @@ def check_size(width: float, height: float, location: str) -> tuple[int, int]:
     if w * h > MAX_PIXELS:
         raise UserError(
             f"claims an image of {w}×{h} pixels, but up to {MAX_PIXELS} are read",
-            where=location,
+            location=location,
         )
     return w, h
 
@@ -115,5 +115,5 @@ def check_name(text: str, location: str) -> str:
         or len(text) > 4096
         or any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in text)
     ):
-        raise UserError(f"`{quote_value(text)}` cannot be the name of an image", where=location)
+        raise UserError(f"`{quote_value(text)}` cannot be the name of an image", location=location)
     return text

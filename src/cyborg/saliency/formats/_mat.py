@@ -69,7 +69,7 @@ def read_variables(path: Path) -> dict[str, Value]:
     data = _limits.read_bytes(path)
     if data.startswith(b"MATLAB 7.3"):
         raise UserError(
-            "is of MATLAB's version 7.3", where=path, hint="save it with `save(…, '-v7')`"
+            "is of MATLAB's version 7.3", location=path, hint="save it with `save(…, '-v7')`"
         )
     try:
         if len(data) < 128 or data[126:128] not in (b"IM", b"MI"):
@@ -78,7 +78,7 @@ def read_variables(path: Path) -> dict[str, Value]:
     # Broken bytes lead to struct.error, zlib.error, UnicodeDecodeError and MemoryError.
     except (_Broken, struct.error, zlib.error, ValueError, MemoryError) as error:
         raise UserError(
-            f"is not a readable MATLAB file: {_limits.quote_value(str(error))}", where=path
+            f"is not a readable MATLAB file: {_limits.quote_value(str(error))}", location=path
         ) from None
 
 
@@ -206,7 +206,7 @@ def unwrap_cells(value: Value | None, location: str) -> Value:
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     if value is None:
-        raise UserError("is missing", where=location)
+        raise UserError("is missing", location=location)
     return value
 
 
@@ -214,7 +214,7 @@ def read_field(value: Value | None, name: str, location: str) -> Value:
     """Return a field of a struct of one element, or raise UserError."""
     value = unwrap_cells(value, location)
     if not isinstance(value, Struct) or len(value.elements) != 1 or name not in value.elements[0]:
-        raise UserError(f"has no field `{name}`", where=location)
+        raise UserError(f"has no field `{name}`", location=location)
     found: Value = value.elements[0][name]
     return found
 
@@ -223,7 +223,7 @@ def as_numbers(value: Value, location: str) -> np.ndarray:
     """Return an array of numbers, float64, or raise UserError."""
     value = unwrap_cells(value, location)
     if not isinstance(value, np.ndarray):
-        raise UserError("is not an array of numbers", where=location)
+        raise UserError("is not an array of numbers", location=location)
     return value
 
 
@@ -231,5 +231,5 @@ def as_text(value: Value, location: str) -> str:
     """Return a text, or raise UserError."""
     value = unwrap_cells(value, location)
     if not isinstance(value, str):
-        raise UserError("is not text", where=location)
+        raise UserError("is not text", location=location)
     return value

@@ -21,13 +21,13 @@ def decode_cvat(text: str, width: int, height: int, location: str) -> np.ndarray
         counts = np.array([int(part[:16]) for part in text.split(",")], dtype=np.int64)
     except (ValueError, OverflowError):
         raise UserError(
-            f"`{_limits.quote_value(text)}` are not run lengths", where=location
+            f"`{_limits.quote_value(text)}` are not run lengths", location=location
         ) from None
     total = width * height
     if (counts < 0).any() or (counts > total).any() or int(counts.sum()) != total:
         raise UserError(
             f"the run lengths do not add up to the {width}×{height} = {total} pixels of the mask",
-            where=location,
+            location=location,
         )
     values = np.arange(counts.size) % 2 == 1
     return np.repeat(values, counts).reshape(height, width)
@@ -43,7 +43,7 @@ class _BitReader:
         """Return the number in the next `count` bits."""
         start, stop = self.at, self.at + count
         if stop > self.end:
-            raise UserError("the brush's run-length code ends too early", where=self.location)
+            raise UserError("the brush's run-length code ends too early", location=self.location)
         self.at = stop
         last = (stop + 7) // 8
         piece = int.from_bytes(self.data[start // 8 : last], "big")
@@ -53,7 +53,7 @@ class _BitReader:
         """Return the next `count` bytes, uint8. They may begin at any bit."""
         start, stop = self.at, self.at + 8 * count
         if stop > self.end:
-            raise UserError("the brush's run-length code ends too early", where=self.location)
+            raise UserError("the brush's run-length code ends too early", location=self.location)
         self.at = stop
         piece = np.frombuffer(self.data[start // 8 : (stop + 7) // 8], np.uint8)
         shift = start % 8
@@ -84,7 +84,7 @@ def decode_label_studio(code: bytes, width: int, height: int, location: str) -> 
         raise UserError(
             f"the brush's run-length code holds {total} words of {word} bits, not the "
             f"{width}×{height}×4 bytes of the image",
-            where=location,
+            location=location,
         )
     alpha = np.zeros(width * height, np.uint8)
     done = 0
@@ -92,7 +92,9 @@ def decode_label_studio(code: bytes, width: int, height: int, location: str) -> 
         repeated = bits.read_number(1)
         end = done + 1 + bits.read_number(lengths[bits.read_number(2)])
         if end > total:
-            raise UserError("the brush's run-length code is longer than the image", where=location)
+            raise UserError(
+                "the brush's run-length code is longer than the image", location=location
+            )
         # Byte 4 k + 3 is the alpha of pixel k: those in [done, end) are k in [done/4, end/4).
         first, last = done // 4, end // 4
         if repeated:

@@ -26,7 +26,7 @@ def make_polygon(points: Sequence[Point], label: str, location: str) -> Shape:
     if len(points) < 3:
         raise UserError(
             f"a polygon of {len(points)} points has no area",
-            where=location,
+            location=location,
             hint="three points or more are needed: complete it in the tool, or delete it",
         )
     return Shape("polygon", points, label=label)
@@ -38,7 +38,7 @@ def make_line(points: Sequence[Point], label: str, location: str, width: float =
     if len(points) > 3 and points[0] == points[-1]:
         return make_polygon(points, label, location)
     if not points:
-        raise UserError("a line without points", where=location)
+        raise UserError("a line without points", location=location)
     return Shape("line", points, label=label, width=width)
 
 
@@ -103,7 +103,8 @@ def make_mask(
     if left < 0 or top < 0 or (size and (left + width > size[0] or top + height > size[1])):
         inside = f"the image of {size[0]}×{size[1]}" if size else "the image"
         raise UserError(
-            f"a mask of {width}×{height} pixels at ({left}, {top}) leaves {inside}", where=location
+            f"a mask of {width}×{height} pixels at ({left}, {top}) leaves {inside}",
+            location=location,
         )
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     if rows.size == 0:
@@ -125,5 +126,5 @@ class MaskBudget:
         if self.left < 0:
             raise UserError(
                 f"the masks of one image have more than {_limits.MAX_MASKS} pixels together",
-                where=location,
+                location=location,
             )

@@ -30,7 +30,7 @@ def read_strokes(
     """
     root = _xml.parse_bytes(data, location)
     if _strip_namespace(root) != "svg":
-        raise UserError(f"<{_limits.quote_value(root.tag)}> is not <svg>", where=location)
+        raise UserError(f"<{_limits.quote_value(root.tag)}> is not <svg>", location=location)
     size = None
     if root.get("width") and root.get("height"):
         width, height = (
@@ -56,7 +56,7 @@ def _read_group(element: Element, matrix: Matrix, location: str) -> list[tuple[S
                 found.append(shapes)
         else:
             raise UserError(
-                f"<{_limits.quote_value(kind)}> is not a stroke of the brush", where=location
+                f"<{_limits.quote_value(kind)}> is not a stroke of the brush", location=location
             )
     return found
 
@@ -84,7 +84,7 @@ def _read_path(element: Element, matrix: Matrix, location: str) -> tuple[Shape, 
     for points in _parse_lines(element.get("d", ""), location):
         moved = [_transform_point(matrix, point) for point in points]
         if not all(abs(v) <= _limits.MAX_COORDINATE for point in moved for v in point):
-            raise UserError("has points far outside any image", where=location)
+            raise UserError("has points far outside any image", location=location)
         # Not _shapes.make_line: a stroke that ends where it began is drawn, not filled.
         shapes.append(Shape("line", tuple(moved), width=width))
     return tuple(shapes)
@@ -103,11 +103,11 @@ def _parse_lines(text: str, location: str) -> list[list[Point]]:
             kind == "Z" and at < len(tokens) and not tokens[at].isalpha()
         ):
             raise UserError(
-                f"`{_limits.quote_value(command or tokens[at])}` is not known", where=location
+                f"`{_limits.quote_value(command or tokens[at])}` is not known", location=location
             )
         count = _ARGUMENTS[kind]
         if len(tokens) < at + count or (kind != "M" and not lines):
-            raise UserError("the path is cut short or does not begin with M", where=location)
+            raise UserError("the path is cut short or does not begin with M", location=location)
         numbers = [_limits.parse_number(token, location) for token in tokens[at : at + count]]
         at += count
         base = position if command.islower() else (0.0, 0.0)
@@ -164,7 +164,7 @@ def _parse_transform(text: str, location: str) -> Matrix:
         else:
             raise UserError(
                 f"`{_limits.quote_value(name)}({_limits.quote_value(inside)})` is not known",
-                where=place,
+                location=place,
             )
         result = _multiply(result, step)
     return result

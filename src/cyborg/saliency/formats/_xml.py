@@ -44,15 +44,15 @@ def parse_bytes(data: bytes, location: str) -> tree.Element:
         parser.feed(data)
         root: tree.Element = parser.close()
     except _TooDeep:
-        raise UserError(f"XML nested deeper than {MAX_DEPTH} levels", where=location) from None
+        raise UserError(f"XML nested deeper than {MAX_DEPTH} levels", location=location) from None
     except DefusedXmlException:
         raise UserError(
             "declares entities, which annotation files do not need and which can be abused",
-            where=location,
+            location=location,
         ) from None
     except (tree.ParseError, ValueError, LookupError) as error:
         raise UserError(
-            f"is not valid XML: {_limits.quote_value(str(error))}", where=location
+            f"is not valid XML: {_limits.quote_value(str(error))}", location=location
         ) from None
     return root
 
@@ -108,5 +108,5 @@ def read_attribute(element: tree.Element, name: str, location: str) -> str:
     """Return an attribute, or raise UserError if the element does not have it."""
     value = element.get(name)
     if value is None:
-        raise UserError(f"<{element.tag}> has no `{name}`", where=location)
+        raise UserError(f"<{element.tag}> has no `{name}`", location=location)
     return value

@@ -319,7 +319,7 @@ def _find_behind(path: Path, key: bytes) -> bytes:
                     return b"{" + text[place:] + handle.read(2**16)
                 rest = text[-len(key) :]
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=path) from error
+        raise UserError(f"cannot be read: {error.strerror or error}", location=path) from error
     return b""
 
 

@@ -48,12 +48,12 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     root = _xml.read_file(path)
     if root.tag != "annotations":
         raise UserError(
-            f"<{_limits.quote_value(root.tag)}> is not CVAT's <annotations>", where=path
+            f"<{_limits.quote_value(root.tag)}> is not CVAT's <annotations>", location=path
         )
     if root.find("track") is not None and root.find("image") is None:
         raise UserError(
             "holds tracks of a video",
-            where=path,
+            location=path,
             hint="export as `CVAT for images 1.1`, which has one entry per frame",
         )
     subsets: dict[str, set[str]] = {}
@@ -166,7 +166,7 @@ def _read_shapes(
     if kind == "box":
         x0, y0, x1, y1 = (value(name) for name in ("xtl", "ytl", "xbr", "ybr"))
         if x1 < x0 or y1 < y0:
-            raise UserError("a box of negative size", where=location)
+            raise UserError("a box of negative size", location=location)
         return (_shapes.make_box(x0, y0, x1, y1, label, turn),)
     if kind == "ellipse":
         radii = value("rx", 0), value("ry", 0)
@@ -192,7 +192,7 @@ def _read_shapes(
         return tuple(_shapes.make_point(x, y, label) for x, y in points)
     raise UserError(
         f"unknown shape type `{_limits.quote_value(kind)}`",
-        where=location,
+        location=location,
         hint="known: box, polygon, polyline, points, ellipse, mask, skeleton",
     )
 
@@ -203,7 +203,7 @@ def _read_points(element: Element, location: str) -> list[Point]:
     for pair in _xml.read_attribute(element, "points", location).split(";"):
         x, comma, y = pair.partition(",")
         if not comma:
-            raise UserError(f"`{_limits.quote_value(pair)}` is not a point x,y", where=place)
+            raise UserError(f"`{_limits.quote_value(pair)}` is not a point x,y", location=place)
         result.append((_limits.parse_number(x, place), _limits.parse_number(y, place)))
     return result
 

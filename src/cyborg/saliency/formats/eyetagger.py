@@ -96,14 +96,14 @@ def _read_drawing(row: dict[str, str], location: str) -> tuple[Size, tuple[Regio
     if pixels.ndim != 3 or pixels.shape[2] not in (2, 4):
         raise UserError(
             "the picture has no transparency, so it does not show which pixels were marked",
-            where=place,
+            location=place,
         )
     marked = pixels[..., -1] > 0
     stated = (marked.shape[1], marked.shape[0])
     if size is not None and size != stated:
         raise UserError(
             f"the picture has {stated[0]}×{stated[1]} pixels, the drawing {size[0]}×{size[1]}",
-            where=place,
+            location=place,
             hint="the screen's scaling went into the picture: empty the column `annotation` to "
             "use the drawing",
         )
@@ -119,12 +119,14 @@ def _read_decision(row: dict[str, str], location: str) -> str:
         if value not in _TRUE | _FALSE:
             raise UserError(
                 f"`{_limits.quote_value(value)}` is neither true nor false",
-                where=f"{location}: {name}_button",
+                location=f"{location}: {name}_button",
             )
         if value in _TRUE:
             pressed.append(name)
     if len(pressed) > 1:
-        raise UserError("both buttons are pressed", where=f"{location}: real_button, fake_button")
+        raise UserError(
+            "both buttons are pressed", location=f"{location}: real_button, fake_button"
+        )
     return pressed[0] if pressed else ""
 
 
@@ -140,7 +142,7 @@ def _read_seconds(text: str, path: Path, location: str) -> float:
             total += (up.as_number(0, 1e14) - down.as_number(0, 1e14)) / 1000
             seen = True
     if total < 0:
-        raise UserError("the mouse is released before it is pressed", where=f"{path}: {place}")
+        raise UserError("the mouse is released before it is pressed", location=f"{path}: {place}")
     return total if seen else float("nan")
 
 

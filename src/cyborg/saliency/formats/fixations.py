@@ -62,7 +62,7 @@ def _read_osie(path: Path) -> Iterator[Annotation]:
         yield from _read_osie_mouse(found, path)
         return
     if not isinstance(found, list):
-        raise UserError("has no cell array or struct `fixations`", where=path)
+        raise UserError("has no cell array or struct `fixations`", location=path)
     for number, cell in enumerate(found, start=1):
         location = f"{path}: fixations{{{number}}}"
         name = _limits.check_name(
@@ -77,7 +77,7 @@ def _read_osie(path: Path) -> Iterator[Annotation]:
                 for key in ("fix_x", "fix_y", "fix_duration")
             ]
             if len({len(column) for column in columns}) != 1:
-                raise UserError("has arrays of different lengths", where=place)
+                raise UserError("has arrays of different lengths", location=place)
             values = np.stack(columns, axis=1)
             values[:, 2] /= 1000
             _gaze.check_fixations(values, place)
@@ -96,7 +96,7 @@ def _read_osie_mouse(record: _mat.Struct, path: Path) -> Iterator[Annotation]:
         for key in ("subj", "order")
     )
     if coord.ndim != 2 or coord.shape[1] != 2 or not len(coord) == len(subject) == len(order):
-        raise UserError("has arrays that do not fit together", where=location)
+        raise UserError("has arrays that do not fit together", location=location)
     for who in np.unique(subject[np.isfinite(subject)]):
         chosen = np.flatnonzero(subject == who)
         chosen = chosen[np.argsort(order[chosen], kind="stable")]

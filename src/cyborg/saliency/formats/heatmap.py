@@ -41,7 +41,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """
     files = _list_files(path) if path.is_dir() else [path]
     if not files:
-        raise UserError("holds no maps", where=path)
+        raise UserError("holds no maps", location=path)
     seen: dict[str, Path] = {}
     for file in files:
         name = file.relative_to(path).as_posix() if path.is_dir() else file.name
@@ -50,7 +50,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
         if name in seen:
             raise UserError(
                 f"is a second map of `{name}`",
-                where=file,
+                location=file,
                 hint=f"keep only one of them, this or {seen[name]}",
             )
         seen[name] = file

@@ -70,7 +70,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """
     files = _list_files(path) if path.is_dir() else [path]
     if not files:
-        raise UserError("holds no PNG pictures", where=path)
+        raise UserError("holds no PNG pictures", location=path)
     root = path if path.is_dir() else path.parent
     if path.is_dir() and _find_classes(path):
         root = _find_classes(path)[0]
@@ -84,7 +84,9 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
             values, names = _decode_map(file)
             own = (values.shape[1], values.shape[0])
             if size not in (None, own):
-                raise UserError(f"is {own[0]}×{own[1]}, other parts of {name} are not", where=file)
+                raise UserError(
+                    f"is {own[0]}×{own[1]}, other parts of {name} are not", location=file
+                )
             size = own
             regions += _make_regions(values, names, one_kind, file, budget)
         yield Annotation(_limits.check_name(name, str(path)), size, tuple(regions))
@@ -172,7 +174,7 @@ def _decode_map(file: Path) -> tuple[np.ndarray, dict[int, str] | None]:
     if values.dtype != bool and np.unique(values).size > 256:
         raise UserError(
             "has more than 256 values, so it is a picture, not a label map",
-            where=file,
+            location=file,
             hint="ready-made maps are format `heatmap`",
         )
     return values, None
@@ -190,7 +192,7 @@ def _decode_numbers(file: Path) -> np.ndarray:
             values = np.asarray(picture.convert("RGB"))
     except DecodeError as error:
         raise UserError(
-            f"is not a readable PNG picture: {_limits.quote_value(str(error))}", where=file
+            f"is not a readable PNG picture: {_limits.quote_value(str(error))}", location=file
         ) from None
     if (values == values[..., :1]).all() and _read_colours(file) is None:
         return values[..., 0]
@@ -203,7 +205,7 @@ def _number_colours(values: np.ndarray, file: Path) -> tuple[np.ndarray, dict[in
     if colours is None:
         raise UserError(
             "has colours, but a label map has one number per pixel",
-            where=file,
+            location=file,
             hint=f"put `{_COLOURS}` (`name:red,green,blue` per line) beside it or one folder up",
         )
     packed = (values.astype(np.int64) * (65536, 256, 1)).sum(axis=-1)
@@ -216,7 +218,7 @@ def _number_colours(values: np.ndarray, file: Path) -> tuple[np.ndarray, dict[in
         if colour not in colours:
             raise UserError(
                 f"has the colour {colour}, which is not in {_COLOURS}",
-                where=file,
+                location=file,
                 hint="it may have been saved with loss, or belong to another export",
             )
         name = colours[colour]
@@ -246,7 +248,7 @@ def _parse_colours(path: Path) -> Colours:
         if len(parts) != 3:
             raise UserError(
                 f"`{_limits.quote_value(line)}` is not `name:red,green,blue`",
-                where=f"{path}:{number}",
+                location=f"{path}:{number}",
             )
         red, green, blue = (
             _limits.check_integer(

@@ -131,7 +131,7 @@ def _read_region(node: Node, left_out: list[str]) -> Iterator[Region]:
     else:
         raise UserError(
             "has no geometry that is known",
-            where=node.location,
+            location=node.location,
             hint="known: bbox, polygon, line, point (and masks behind a web address, left out)",
         )
 

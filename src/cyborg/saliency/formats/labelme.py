@@ -143,7 +143,7 @@ def _read_mask(
         raise UserError(
             f"the mask has {pixels.shape[1]}×{pixels.shape[0]} pixels, its box "
             f"{right - left + 1}×{bottom - top + 1}",
-            where=stored.location,
+            location=stored.location,
         )
     return _shapes.make_mask(pixels, left, top, label, stored.location, size)
 

@@ -49,7 +49,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     root = _xml.read_file(path)
     if root.tag != "annotation":
         raise UserError(
-            f"<{_limits.quote_value(root.tag)}> is not LabelMe's <annotation>", where=path
+            f"<{_limits.quote_value(root.tag)}> is not LabelMe's <annotation>", location=path
         )
     file, folder = _xml.read_text(root.find("filename")), _xml.read_text(root.find("folder"))
     name = _limits.check_name(
@@ -96,7 +96,7 @@ def _read_shape(
             points.append((x, y))
         if _xml.read_text(element.find("type")) == "bounding_box":
             if not points:
-                raise UserError("a box without corners", where=location)
+                raise UserError("a box without corners", location=location)
             turn = re.search(
                 r"(?:^|,)\s*rotation=([^,]*)", _xml.read_text(element.find("attributes"))
             )
@@ -108,7 +108,7 @@ def _read_shape(
         return _read_mask(picture, label, size, budget, path, location)
     raise UserError(
         "has neither <polygon> nor <segm>",
-        where=location,
+        location=location,
         hint="boxes of Pascal VOC are `pascal_voc`",
     )
 
@@ -125,7 +125,7 @@ def _read_mask(
     if file is None:
         raise UserError(
             f"the mask `{_limits.quote_value(name)}` is not in {' or '.join(map(str, folders))}",
-            where=location,
+            location=location,
             hint="keep the folder `Masks` of the export beside the XML files, or beside their "
             "folder `Annotations`",
         )
@@ -137,7 +137,7 @@ def _read_mask(
         raise UserError(
             f"is {pixels.shape[1]}×{pixels.shape[0]}, but {path.name} states an image of "
             f"{size[0]}×{size[1]}",
-            where=file,
+            location=file,
         )
     return _shapes.make_mask(pixels, 0, 0, label, location, size)
 

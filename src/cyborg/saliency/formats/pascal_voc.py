@@ -74,7 +74,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
     """
     files = _list_files(path) if path.is_dir() else [path]
     if not files:
-        raise UserError("holds no XML files", where=path)
+        raise UserError("holds no XML files", location=path)
     boxes = [box for file in files for box in _read_root(file).iter("bndbox")]
     from_one = all(_counts_from_one(box) for box in boxes)
     if boxes:
@@ -94,7 +94,7 @@ def _read_root(path: Path) -> Element:
     root = _xml.read_file(path)
     if root.tag != "annotation":
         raise UserError(
-            f"<{_limits.quote_value(root.tag)}> is not Pascal VOC's <annotation>", where=path
+            f"<{_limits.quote_value(root.tag)}> is not Pascal VOC's <annotation>", location=path
         )
     return root
 
@@ -141,13 +141,13 @@ def _read_shape(element: Element, from_one: bool, label: str, location: str) -> 
             for key in ("cx", "cy", "w", "h", "angle")
         )
         if width < 0 or height < 0:
-            raise UserError("a box of negative size", where=location)
+            raise UserError("a box of negative size", location=location)
         corners = x - width / 2, y - height / 2, x + width / 2, y + height / 2
         return _shapes.make_box(*corners, label, math.degrees(angle))
     if box is None:
         raise UserError(
             "has neither <bndbox> nor <polygon> nor <robndbox>",
-            where=location,
+            location=location,
             hint="LabelMe (web) XML is format `labelme_web`",
         )
     return _read_box(box, from_one, label, location)
@@ -175,7 +175,7 @@ def _read_box(box: Element, from_one: bool, label: str, location: str) -> Shape:
         for edge in _EDGES
     )
     if x1 < x0 or y1 < y0:
-        raise UserError("a box of negative size", where=location)
+        raise UserError("a box of negative size", location=location)
     if from_one:
         x0, y0 = x0 - 1, y0 - 1
     return _shapes.make_box(x0, y0, x1, y1, label)

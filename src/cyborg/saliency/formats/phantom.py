@@ -34,7 +34,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
         yield from _read_images(_json.read_file(path))
     except UserError as error:
         hint = error.hint or "docs/phantom.md describes the format"
-        raise UserError(error.what, where=error.where, hint=hint) from None
+        raise UserError(error.what, location=error.location, hint=hint) from None
 
 
 def _read_images(root: Node) -> Iterator[Annotation]:

@@ -65,7 +65,7 @@ def _read_json(path: Path) -> Iterator[Annotation]:
     if root.has_key("project") and root.has_key("metadata"):
         raise UserError(
             "is a project of VIA 3",
-            where=path,
+            location=path,
             hint="export COCO from VIA 3: it is read, as are exports of VIA 1 and 2",
         )
     if root.has_key("_via_img_metadata"):

@@ -112,7 +112,7 @@ def read(path: Path, images: Path | None = None) -> Iterator[Annotation]:
         if other != file:
             raise UserError(
                 f"holds labels of the image `{said.image}`, and so does {other}",
-                where=file,
+                location=file,
                 hint="remove one of them, or give the folder with the images of both",
             )
         yield said
@@ -122,11 +122,11 @@ def _read_file(path: Path, images: Path | None) -> Annotation:
     try:
         lines = _limits.read_bytes(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise UserError("is not a text file", where=path) from None
+        raise UserError("is not a text file", location=path) from None
     if images is None:
         raise UserError(
             "states positions as shares of an image whose size it does not state",
-            where=path,
+            location=path,
             hint="give the folder of the images",
         )
     found = find_image(images, _state_image(path), str(path))
@@ -191,7 +191,7 @@ def _read_key_points(
         raise UserError(
             f"has {len(rest)} numbers after its box, but `kpt_shape` in data.yaml says "
             f"{numbers} for each key point",
-            where=location,
+            location=location,
         )
     points = []
     for start in range(0, len(rest), numbers):
@@ -211,7 +211,7 @@ def _read_shape(
     if len(words) < 5:
         raise UserError(
             f"has {len(words)} numbers",
-            where=location,
+            location=location,
             hint="a box is `class x y width height`, a polygon `class x y x y x y …`",
         )
     kind = _limits.check_integer(_limits.parse_number(words[0], location), location)
@@ -221,7 +221,7 @@ def _read_shape(
     if len(values) in (4, 5):
         x, y, w, h = values[:4]
         if w < 0 or h < 0:
-            raise UserError("a box of negative size", where=location)
+            raise UserError("a box of negative size", location=location)
         x0, y0, x1, y1 = x - w / 2, y - h / 2, x + w / 2, y + h / 2
         return _shapes.make_box(x0 * width, y0 * height, x1 * width, y1 * height, label)
     pairs = zip(values[0::2], values[1::2], strict=False)
@@ -252,7 +252,7 @@ def _read_yaml(path: Path) -> tuple[dict[int, str], int | None]:
         content = yaml.safe_load(_limits.read_bytes(path)[: 2**20])
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(
-            f"is not valid YAML: {_limits.quote_value(str(error))}", where=path
+            f"is not valid YAML: {_limits.quote_value(str(error))}", location=path
         ) from None
     if not isinstance(content, dict):
         return {}, None
@@ -262,7 +262,7 @@ def _read_yaml(path: Path) -> tuple[dict[int, str], int | None]:
     ):
         raise UserError(
             f"`{_limits.quote_value(shape)}` is no shape of key points",
-            where=f"{path}: kpt_shape",
+            location=f"{path}: kpt_shape",
             hint="[number of points, 2 or 3] is expected",
         )
     numbers = int(shape[1]) if shape else None
