@@ -312,7 +312,7 @@ def test_lists_of_other_classes(tmp_path: Path) -> None:
         ("train,Real,/val/0_real/none.jpg", "there is no file"),
         ("train,Real,/../list.csv", "does not lie in data/raw/und"),
         ("train,Real,/", "does not lie in data/raw/und"),
-        ("train,Real,/train/0_real/p1_1_real.png", "is there twice"),
+        ("train,Real,/train/0_real/p1_1_real.png", "duplicate `"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path: Path, row: str, text: str) -> None:

@@ -162,7 +162,7 @@ def _read_list(source: Source, root: Path, classes: Sequence[str]) -> list[Membe
         if role is None:
             continue
         if str(inside) in first:
-            note_mistake(row, f"`{path}` is there twice", f"first in row {first[str(inside)]}")
+            note_mistake(row, f"duplicate `{path}`", f"first in row {first[str(inside)]}")
             continue
         first[str(inside)] = row.line
         if not (root / source.path / inside).is_file():

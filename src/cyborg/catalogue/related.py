@@ -52,7 +52,8 @@ def find_groups(members: Iterable[Member], sources: Iterable[Source], root: Path
                     f"names no image of `{source.name}`",
                     location=related.file,
                     hint=f"columns {', '.join(related.columns)} should hold paths relative to the "
-                    f"CSV's folder or to {source.path}, or take it out ({source.location}: related)",
+                    f"CSV's folder or to {source.path}, or take it out "
+                    f"({source.location}: related)",
                 )
     least: dict[str, str] = {}
     for file, images in images_of.items():

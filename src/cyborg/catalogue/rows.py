@@ -67,12 +67,12 @@ def parse_related(text: str) -> Related:
     return Related(str(PurePosixPath(match[1])), (match[2], match[3]))
 
 
-def check_row(cells: dict[str, str], where: str) -> list[UserError]:
+def check_row(cells: dict[str, str], location: str) -> list[UserError]:
     """Return all mistakes of one row."""
     found: list[UserError] = []
 
     def note_mistake(column: str, what: str, hint: str | None = None) -> None:
-        found.append(UserError(what, location=f"{where}: {column}", hint=hint))
+        found.append(UserError(what, location=f"{location}: {column}", hint=hint))
 
     access, path = cells["access"], cells["path"]
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", cells["name"]):
@@ -111,7 +111,7 @@ def check_row(cells: dict[str, str], where: str) -> list[UserError]:
     if not path:
         note_mistake("path", "is missing", f"{RAW}/… for what you bring, {FETCHED}/… otherwise")
     elif not _explain_outside(path):
-        found += _check_place(cells, where)
+        found += _check_place(cells, location)
     for text in cells["related"].split():
         try:
             file = parse_related(text).file
@@ -146,7 +146,7 @@ def _explain_outside(path: str) -> str | None:
     return None
 
 
-def _check_place(cells: dict[str, str], where: str) -> list[UserError]:
+def _check_place(cells: dict[str, str], location: str) -> list[UserError]:
     """Check that a source's folder lies in the place that its access demands."""
     parts = PurePosixPath(cells["path"]).parts
     raw, fetched = (parts[:2] == PurePosixPath(f).parts for f in (RAW, FETCHED))
@@ -163,6 +163,6 @@ def _check_place(cells: dict[str, str], where: str) -> list[UserError]:
         "url": f"{FETCHED}/<folder>",
         "phantom": f"{FETCHED}/{cells['name']}",
         "local": f"{RAW}/<folder>",
-    }.get(access, f"{RAW}/<folder>, or {FETCHED}/<folder> where you bring the archive")
+    }.get(access, f"{RAW}/<folder>, or {FETCHED}/<folder> if you bring the archive")
     what = f"`{cells['path']}` is not the place of a `{access}` source"
-    return [UserError(what, location=f"{where}: path", hint=f"write {hint}")]
+    return [UserError(what, location=f"{location}: path", hint=f"write {hint}")]

@@ -129,7 +129,7 @@ def _refuse_name(
 ) -> UserError:
     """Say why a name does not stand for exactly one image that has no weight yet."""
     if len(meant) == 1:
-        what, hint = f"`{meant[0]}` is there twice", f"first in row {first[meant[0]]}"
+        what, hint = f"duplicate `{meant[0]}`", f"first in row {first[meant[0]]}"
     elif meant:
         what = f"{len(meant)} images of `{source.name}` are named `{name}`"
         hint = f"write the path below {source.path}, such as `{meant[0]}`"

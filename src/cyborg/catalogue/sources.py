@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Source:
     """One row of the catalogue (docs/formats.md#sources).
 
-    Absent text is "". Unknown `sha256` and `count` are None. `where` is the place
+    Absent text is "". Unknown `sha256` and `count` are None. `location` is the place
     in the catalogue, `file:row`, for messages.
     """
 
@@ -74,7 +74,7 @@ def read_catalogue(path: str | Path) -> dict[str, Source]:
         source = _make_source(cells, row.location)
         first = sources.setdefault(source.name, source)
         if first is not source:
-            what = f"`{source.name}` is there twice"
+            what = f"duplicate `{source.name}`"
             found.append(
                 UserError(
                     what, location=f"{source.location}: name", hint=f"first in {first.location}"
@@ -139,8 +139,10 @@ def suggest_source(name: str, known: Iterable[str]) -> str:
     return (f"did you mean `{like[0]}`? " if like else "") + "`cyborg sources` lists all"
 
 
-def _make_source(cells: dict[str, str], where: str) -> Source:
-    values: dict[str, object] = {f.name: cells[f.name] for f in fields(Source) if f.name != "where"}
+def _make_source(cells: dict[str, str], location: str) -> Source:
+    values: dict[str, object] = {
+        f.name: cells[f.name] for f in fields(Source) if f.name != "location"
+    }
     for column in ("path", "list", "annotations", "segmentation", "weights"):
         values[column] = str(PurePosixPath(cells[column])) if cells[column] else ""
     values["url"] = tuple(cells["url"].split())
@@ -148,7 +150,7 @@ def _make_source(cells: dict[str, str], where: str) -> Source:
     digest = cells["sha256"].lower()
     values["sha256"] = digest if digest not in ("", "unknown") else None
     values["count"] = int(cells["count"]) if cells["count"] else None
-    return Source(**values, location=where)  # type: ignore[arg-type]
+    return Source(**values, location=location)  # type: ignore[arg-type]
 
 
 def _check_roles(kind: str, members: list[Source], where: str) -> list[UserError]:
