@@ -52,7 +52,7 @@ def saved(path: Path, image: Image.Image, **options: Any) -> Path:
 
 def make(name: str, **options: Any) -> Source:
     return Source(**{"name": name, "label": "bona_fide", "path": f"data/raw/{name}",
-                     "where": "data/sources.csv:2", **options})  # fmt: skip
+                     "location": "data/sources.csv:2", **options})  # fmt: skip
 
 
 def distance(first: str, second: str) -> int:
