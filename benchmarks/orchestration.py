@@ -20,8 +20,8 @@ from pathlib import Path
 
 from cyborg.common.files import write_json
 from cyborg.config.networks import NetworkSpec
+from cyborg.grid.cell_paths import cell_path, list_planned
 from cyborg.grid.kinds.wait import WaitSpec
-from cyborg.grid.layout import cell_path, list_planned
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STAGE = """stages:

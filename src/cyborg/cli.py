@@ -187,7 +187,7 @@ def make_grid_action(kind: str) -> Action:
 
 def run_one_cell(options: argparse.Namespace) -> None:
     """Run the cell of a specification and print its folder."""
-    from cyborg.grid.cell import run_cell
+    from cyborg.grid.run_cell import run_cell
 
     print(run_cell(options.spec))
 

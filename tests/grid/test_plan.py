@@ -17,7 +17,7 @@ from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
 from cyborg.config.load import load_experiment
 from cyborg.config.training import TrainSpec
-from cyborg.grid.layout import cell_name, cell_path, list_planned, read_spec
+from cyborg.grid.cell_paths import cell_name, cell_path, list_planned, read_spec
 from cyborg.grid.plan import Inputs, Planner, Selection, plan
 from project import TINY
 

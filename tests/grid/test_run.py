@@ -17,7 +17,7 @@ import pytest
 
 from cells import write_waiting
 from cyborg.common.errors import UserError
-from cyborg.grid.layout import list_finished, list_planned
+from cyborg.grid.cell_paths import list_finished, list_planned
 from cyborg.grid.run import run_grid
 from paths import REPOSITORY
 
@@ -76,7 +76,12 @@ def test_snakemake_and_its_cells_end_with_the_runner(
     code = "from cyborg.grid.run import run_grid; run_grid('wait')"
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
     runner = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        # A shell that runs the tests in the background has them ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
     def find(words: str) -> list[int]:

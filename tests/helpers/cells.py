@@ -8,8 +8,8 @@ from typing import Any
 from cyborg.common.files import write_json
 from cyborg.config.networks import NetworkSpec
 from cyborg.config.pretraining import Pretraining, PretrainSpec
+from cyborg.grid.cell_paths import cell_path
 from cyborg.grid.kinds.wait import WaitSpec
-from cyborg.grid.layout import cell_path
 from cyborg.training.preparations.mentor import plan_autoencoder
 from tiny_project import SIZE, train_spec
 

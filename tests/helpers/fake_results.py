@@ -13,7 +13,7 @@ from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
 from cyborg.config.networks import NetworkOptions
 from cyborg.config.training import TrainSpec
-from cyborg.grid.layout import cell_name, cell_path
+from cyborg.grid.cell_paths import cell_name, cell_path
 from cyborg.models.architectures import resolve_network
 
 SETS = {"kind_a": ["real", "made_a"], "kind_b": ["real", "made_b"], "kind_c": ["real", "made_c"]}

@@ -19,9 +19,9 @@ IMPORTED_BY = {
     "saliency/formats/coco.py": {"rasterize", "plan"},
     "split/split.py": {"split", "check", "plan"},
     "models/architectures.py": {"pack", "plan"},
-    "pack/packing.py": {"pack", "plan"},
+    "pack/decode_resize.py": {"pack", "plan"},
     "losses/harmonization.py": {"plan"},
-    "grid/layout.py": {"train", "evaluate", "report", "plan"},
+    "grid/cell_paths.py": {"train", "evaluate", "report", "plan"},
     "results/sections/auc.py": {"report", "plan"},
 }
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from cyborg.config.experiment import Report
-from cyborg.results.analysis import UNSEEN
+from cyborg.results.comparisons import UNSEEN
 from cyborg.results.report import report
 from cyborg.results.sections.comparisons import judge_difference, state_controls, state_losses
 from fake_results import build_experiment, write_grid

@@ -16,6 +16,7 @@ import fake_results
 from cyborg.common.errors import UserError
 from cyborg.common.ranking import compute_auc
 from cyborg.results import analysis, cells, gallery, tables
+from cyborg.results.comparisons import UNSEEN
 from cyborg.results.report import report
 from fake_results import build_experiment, write_grid
 from html_page import HtmlPage
@@ -125,7 +126,7 @@ def test_comparisons_pair_variants_and_controls(done: Path) -> None:
         ("cyborg", "cyborg_shuffled", "control"),
     }
     means = pd.read_csv(done / "results/auc.csv").set_index(FIRST[:3])["auc_mean"]
-    for _, row in table[table["test_set"] != analysis.UNSEEN].iterrows():
+    for _, row in table[table["test_set"] != UNSEEN].iterrows():
         expected = (
             means[row["architecture"], row["variant"], row["test_set"]]
             - means[row["architecture"], row["reference"], row["test_set"]]
@@ -134,7 +135,7 @@ def test_comparisons_pair_variants_and_controls(done: Path) -> None:
     # The mean is over the two sets whose generators were not trained on.
     one = table[(table["architecture"] == "small_cnn") & (table["reference"] == "cross_entropy")]
     one = one[one["variant"] == "cyborg"].set_index("test_set")["difference_mean"]
-    assert one[analysis.UNSEEN] == pytest.approx((one["kind_b"] + one["kind_c"]) / 2, abs=1e-5)
+    assert one[UNSEEN] == pytest.approx((one["kind_b"] + one["kind_c"]) / 2, abs=1e-5)
 
 
 def test_alignment_leaves_out_what_does_not_exist(done: Path) -> None:

@@ -24,7 +24,7 @@ from cyborg.config.experiment import Experiment
 from cyborg.config.load import resolve_loss_options, resolve_training
 from cyborg.config.preparations import resolve_options
 from cyborg.config.training import LossSpec, PreparationStep, TrainSpec
-from cyborg.grid.layout import PLAN, cell_name, cell_path
+from cyborg.grid.cell_paths import PLAN, cell_name, cell_path
 from cyborg.models.architectures import resolve_network
 
 Spec = TypeVar("Spec", bound=CellSpec)

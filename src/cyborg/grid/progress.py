@@ -10,7 +10,7 @@ from typing import Never
 
 from tqdm import tqdm
 
-from cyborg.grid.layout import MANIFEST, RUNS, WORK
+from cyborg.grid.cell_paths import MANIFEST, RUNS, WORK
 
 # Time between two lines if nobody watches a terminal.
 QUIET_SECONDS = 30.0

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_json
 from cyborg.common.packages import check_packages
-from cyborg.grid.layout import (
+from cyborg.grid.cell_paths import (
     LOGS,
     RUNS,
     WORK,
@@ -24,8 +24,8 @@ from cyborg.grid.layout import (
     list_finished,
     list_planned,
 )
+from cyborg.grid.dvc_cache import restore_cells, set_aside_cells
 from cyborg.grid.progress import ProgressBar
-from cyborg.grid.store import restore_cells, set_aside_cells
 
 # Lines of a failed cell's log that are shown, and logs of which they are shown.
 LOG_LINES, LOGS_SHOWN = 25, 3

@@ -30,7 +30,7 @@ from cyborg.common.workers import Map, count_processors, open_workers
 from cyborg.config.experiment import Experiment
 from cyborg.models.architectures import resolve_network
 from cyborg.pack.dataset import name_folder
-from cyborg.pack.packing import (
+from cyborg.pack.decode_resize import (
     RULES,
     Chunk,
     FileProblem,

@@ -19,7 +19,7 @@ from cyborg.common.tables import MANIFEST_TABLE, read_table
 from cyborg.config.evaluation import EvaluateSpec
 from cyborg.config.experiment import Experiment
 from cyborg.config.training import TrainSpec
-from cyborg.grid.layout import MANIFEST, RUNS, list_planned, read_spec
+from cyborg.grid.cell_paths import MANIFEST, RUNS, list_planned, read_spec
 
 # Architecture and variant. The runs of a combination differ in their seed alone.
 Combination = tuple[str, str]

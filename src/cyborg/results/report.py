@@ -13,7 +13,7 @@ import pandas as pd
 
 from cyborg.common.files import read_json, replacing_file, write_json, write_text
 from cyborg.config.experiment import Experiment
-from cyborg.results import analysis, cells, classes, figures, page, tables
+from cyborg.results import analysis, cells, classes, comparisons, figures, page, tables
 from cyborg.results.gallery import draw_gallery
 
 # Folder of all results, from the root of the project.
@@ -62,7 +62,7 @@ def build_context(experiment: Experiment, root: Path) -> page.ReportContext:
         results=results,
         baseline=baseline,
         auc=auc,
-        comparisons=analysis.tabulate_comparisons(results, settings, draws, baseline),
+        comparisons=comparisons.tabulate_comparisons(results, settings, draws, baseline),
         alignment=analysis.tabulate_alignment(results),
         operating_points=analysis.tabulate_operating_points(results),
         classes=classes.tabulate_classes(results, experiment.classes),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cyborg.common.page import render_html, render_table
 from cyborg.config.experiment import Report
-from cyborg.results.analysis import UNSEEN
+from cyborg.results.comparisons import UNSEEN
 from cyborg.results.page import ReportContext
 from cyborg.results.sections._base import Section
 from cyborg.results.tables import format_count, format_interval, format_mean_sd, format_number

@@ -16,7 +16,7 @@ from cyborg.common.errors import UserError
 from cyborg.common.families import CELL_KINDS
 from cyborg.common.files import describe_write_error, sha256_file, sync_to_disk, write_json
 from cyborg.common.progress import ReportProgress
-from cyborg.grid.layout import MANIFEST, RUNS, WORK, cell_path, is_intact, read_spec
+from cyborg.grid.cell_paths import MANIFEST, RUNS, WORK, cell_path, is_intact, read_spec
 
 # Errors of a file system that the user can fix.
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}

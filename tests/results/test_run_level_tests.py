@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from cyborg.results.runs import (
+from cyborg.results.run_level_tests import (
     EXACT_RUNS,
     bound_stochastic_order,
     compute_sign_flip_p,
@@ -59,7 +59,7 @@ def test_stochastic_order_knows_larger_smaller_and_equal() -> None:
 
 def test_stochastic_order_by_hand() -> None:
     # Quantiles (0, 3) against (1, 1): differences -1 and 2, so a fifth of the squares is against.
-    from cyborg.results.runs import _violation
+    from cyborg.results.run_level_tests import _violation
 
     assert _violation(np.array([0.0, 3.0]), np.array([1.0, 1.0])) == pytest.approx(0.2)
     assert _violation(np.array([0.0, 3.0]), np.array([1.0])) == pytest.approx(0.2)

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from cyborg.grid.layout import MANIFEST, RUNS, WORK, is_intact
+from cyborg.grid.cell_paths import MANIFEST, RUNS, WORK, is_intact
 
 # The files of a cell: name, and md5 of the content.
 Files = dict[str, str]

@@ -12,9 +12,9 @@ import pytest
 
 from cells import write_waiting
 from cyborg.common.errors import UserError
-from cyborg.grid.cell import run_cell
+from cyborg.grid.cell_paths import is_intact, list_finished
 from cyborg.grid.kinds import wait
-from cyborg.grid.layout import is_intact, list_finished
+from cyborg.grid.run_cell import run_cell
 
 
 def test_a_cell_is_run_once_and_leaves_nothing_else(tmp_path: Path):

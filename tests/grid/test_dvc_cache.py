@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cells import write_waiting
-from cyborg.grid.cell import run_cell
-from cyborg.grid.layout import list_finished
-from cyborg.grid.store import list_revisions, restore_cells, set_aside_cells
+from cyborg.grid.cell_paths import list_finished
+from cyborg.grid.dvc_cache import list_revisions, restore_cells, set_aside_cells
+from cyborg.grid.run_cell import run_cell
 
 
 def test_cells_set_aside_come_back(tmp_path: Path):

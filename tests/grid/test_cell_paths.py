@@ -12,7 +12,7 @@ from cells import pretrain_spec, wait_spec, write_waiting
 from cyborg.common.errors import UserError
 from cyborg.common.files import write_json
 from cyborg.config.cells import CellSpec
-from cyborg.grid.layout import cell_name, cell_path, list_finished, list_planned, read_spec
+from cyborg.grid.cell_paths import cell_name, cell_path, list_finished, list_planned, read_spec
 from tiny_project import evaluate_spec, train_spec
 
 
