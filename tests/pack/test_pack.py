@@ -16,8 +16,8 @@ from PIL import Image
 from cyborg.common.errors import UserError
 from cyborg.common.tables import PACK_TABLE
 from cyborg.config.experiment import Experiment
+from cyborg.pack import decode_resize
 from cyborg.pack import pack as stage
-from cyborg.pack import packing
 from cyborg.pack.pack import pack
 
 
@@ -135,9 +135,9 @@ def test_processes_and_one_process_write_the_same_bytes(
 def packed_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are packed from now on."""
     seen: list[str] = []
-    original = packing.pack_chunk
+    original = decode_resize.pack_chunk
 
-    def spy(chunk: packing.Chunk) -> packing.ChunkResult:
+    def spy(chunk: decode_resize.Chunk) -> decode_resize.ChunkResult:
         seen.extend(f"{file.path}@{size}" for file in chunk.files for size in chunk.outputs)
         return original(chunk)
 
@@ -244,7 +244,7 @@ def test_a_disk_that_fills_up_leaves_the_old_arrays(
 ) -> None:
     project.run()
     first = project.files()
-    full = packing.ChunkResult({32: [], 48: []}, write_error="No space left on device")
+    full = decode_resize.ChunkResult({32: [], 48: []}, write_error="No space left on device")
     monkeypatch.setattr(stage, "pack_chunk", lambda chunk: full)
     with pytest.raises(UserError, match="No space left on device"):
         project.run(reencode="jpeg")
