@@ -191,6 +191,7 @@ def block(modules: list[str]) -> str:
     return f"import sys\nfor name in {modules}: sys.modules[name] = None\n"
 
 
+@pytest.mark.slow
 def test_the_interface_works_without_the_packages_of_the_pipeline(
     blocked: list[str], annotations: Path
 ):

@@ -102,6 +102,7 @@ def test_a_new_member_passes_the_contract_tests_of_its_family(extended: Path):
         assert ran, f"no contract test runs over the members of {package}"
 
 
+@pytest.mark.slow
 def test_params_yaml_may_name_new_members_and_a_new_network(extended: Path):
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     params["variants"]["extended"] = {
@@ -127,6 +128,7 @@ def test_the_catalogue_takes_the_row_of_a_data_set(extended: Path):
     assert row.split(",")[0] in run_python(extended, "-m", "cyborg", "sources", cwd=extended)
 
 
+@pytest.mark.slow
 def test_make_docs_documents_new_members(extended: Path):
     pages = sorted(str(page) for page in (extended / "docs").glob("*.md"))
     run_python(extended, "-m", "cyborg.reference", *pages, cwd=extended)

@@ -177,6 +177,7 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size", "decoder"), NETWORKS)
 def test_every_trunk_becomes_an_encoder(name: str, size: int, decoder: str):
     network = make(name, image_size=size)

@@ -576,6 +576,7 @@ def test_a_cell_does_not_depend_on_the_orchestration() -> None:
     assert not [m for m in modules if m.startswith(("cyborg.grid", "cyborg.results", "cyborg.cli"))]
 
 
+@pytest.mark.slow
 def test_training_imports_without_dvc_and_snakemake() -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('dvc', 'snakemake', 'sklearn', 'timm')));"

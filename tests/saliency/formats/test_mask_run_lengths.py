@@ -78,6 +78,7 @@ def test_brush_codes_decode_exactly() -> None:
     assert alpha.tolist() == [[200, 7]]
 
 
+@pytest.mark.slow
 def test_many_large_masks_in_a_small_file(tmp_path: Path) -> None:
     # Each code is 10 kB and claims 10,000 × 9,900 pixels; a dozen of them passes the limit.
     width, height = 10_000, 9_900
