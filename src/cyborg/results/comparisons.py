@@ -53,8 +53,8 @@ def tabulate_comparisons(
     averages the differences over the test sets whose generators neither variant saw in training, if
     there are at least two. `generators_low` and `generators_high` are its interval if the test sets
     are drawn as well. `all_low` and `all_high` hold in all rows of an architecture at once. The
-    modules power.py and runs.py explain the other columns. `delong_p` is known for one run only:
-    DeLong's test ignores the spread between runs, so with several its p would be far too small.
+    modules power.py and run_level_tests.py explain the other columns. `delong_p` is known for one
+    run only: DeLong's test ignores the spread between runs, so its p would be far too small.
     """
     rows: list[dict[str, object]] = []
     resampled_means: list[np.ndarray] = []
@@ -75,27 +75,27 @@ def tabulate_comparisons(
                 a, b = (ours, scored.name), (theirs, scored.name)
                 observed = draws.observed[a][mine] - draws.observed[b][other]
                 resampled = draws.resampled[a][mine] - draws.resampled[b][other]
+                means = resample_mean(resampled, settings.seed)
                 p = _test_difference(scored, ours, theirs, mine, other)
-                rows.append(
-                    key | _summarize_difference(scored.name, observed, resampled, settings) | p
-                )
-                resampled_means.append(resample_mean(resampled, settings.seed))
+                summary = _summarize_difference(scored.name, observed, resampled, means, settings)
+                rows.append(key | summary | p)
+                resampled_means.append(means)
                 if {results.seen[v, scored.name] for v in (variant, reference)} == {"no"}:
-                    unseen.append((observed, resampled))
+                    unseen.append((observed, resampled, means))
             if len(unseen) > 1:
-                observed = np.mean([values for values, _ in unseen], axis=0)
-                resampled = np.mean([values for _, values in unseen], axis=0)
-                drawn = [resample_mean(values, settings.seed) for _, values in unseen]
+                observed = np.mean([values for values, _, _ in unseen], axis=0)
+                resampled = np.mean([values for _, values, _ in unseen], axis=0)
+                means = resample_mean(resampled, settings.seed)
+                drawn = [values for _, _, values in unseen]
                 low, high = compute_interval(
                     resample_sets(np.stack(drawn), settings.seed), settings.confidence, -1, 1
                 )
                 further = {
                     "delong_p": math.nan, "generators_low": low, "generators_high": high,
                 }  # fmt: skip
-                rows.append(
-                    key | _summarize_difference(UNSEEN, observed, resampled, settings) | further
-                )
-                resampled_means.append(resample_mean(resampled, settings.seed))
+                summary = _summarize_difference(UNSEEN, observed, resampled, means, settings)
+                rows.append(key | summary | further)
+                resampled_means.append(means)
     columns = [
         "architecture", "variant", "reference", "kind", "test_set", "runs", "difference_mean",
         "difference_sd", "ci_low", "ci_high", "all_low", "all_high", "generators_low",
@@ -119,11 +119,13 @@ def tabulate_comparisons(
 
 
 def _summarize_difference(
-    name: str, observed: np.ndarray, resampled: np.ndarray, settings: Report
+    name: str, observed: np.ndarray, resampled: np.ndarray, means: np.ndarray, settings: Report
 ) -> dict[str, object]:
-    """Return the columns of a difference, observed [runs] and resampled [runs,resamples]."""
+    """Return the columns of a difference, observed [runs] and resampled [runs,resamples].
+
+    means: the mean over resampled runs in every resample of the images [resamples].
+    """
     mean, sd = compute_mean_sd(observed)
-    means = resample_mean(resampled, settings.seed)
     low, high = compute_interval(means, settings.confidence, -1, 1)
     spread = Spread.measure(observed, resampled)
     # Both are perfect in every resample, so nothing is known of the error.
